@@ -1,0 +1,51 @@
+/**
+ * Bytes by digest. Names, links and counts are the database's business.
+ *
+ * Upload sessions belong to the store too, because each kind of store keeps unfinished bytes in its own way. The store
+ * hashes what it is given while it is written, so that a commit seldom reads the bytes again; a session begun by one
+ * process may be continued and committed by another.
+ */
+import type { Digest } from '@berth/oci'
+
+export interface BlobStat {
+  /** Bytes. */
+  readonly size: number
+}
+
+/** Inclusive at both ends, as in HTTP; both lie inside the blob. */
+export interface ByteRange {
+  readonly start: number
+  readonly end: number
+}
+
+export interface BlobStore {
+  stat(digest: Digest): Promise<BlobStat | undefined>
+  /**
+   * Opens a blob; the caller iterates to the end or stops early (which closes it).
+   * **A chunk is valid only until the next one is asked for**: the store reuses its buffers.
+   * Faults: `blobUnknown`.
+   */
+  read(digest: Digest, range?: ByteRange): Promise<AsyncIterable<Uint8Array>>
+  /** Starts a session and returns its name: 32 lower-case hexadecimal digits. Nothing is durable yet. */
+  begin(): Promise<string>
+  /**
+   * Writes bytes at `offset`, dropping whatever an earlier, unrecorded append left behind it. Returns the session's
+   * length afterwards. When `bytes` throws, what arrived before is kept and the error passes through.
+   * Faults: `blobUploadUnknown`; `chunkOutOfOrder` when fewer than `offset` bytes are there.
+   */
+  append(session: string, offset: number, bytes: AsyncIterable<Uint8Array>): Promise<number>
+  /**
+   * Makes the first `size` bytes of the session readable by digest, durably: when this resolves they survive a power
+   * cut. Safe to repeat and to race: a digest that is there already is success. The session is gone afterwards, also
+   * after a mismatch.
+   * Faults: `blobUploadUnknown`, `digestMismatch`.
+   */
+  commit(session: string, size: number, digest: Digest): Promise<void>
+  /** Drops a session's bytes; a session that is not there is fine. */
+  abort(session: string): Promise<void>
+  /** False when there was nothing to delete. */
+  delete(digest: Digest): Promise<boolean>
+  /** All digests in ascending order, after the given one. */
+  list(after?: Digest): AsyncIterable<Digest>
+  dispose(): Promise<void>
+}

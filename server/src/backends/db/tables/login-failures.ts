@@ -1,0 +1,7 @@
+/** Key: subject (`address:…` or `account:…`). Rows older than the window count for nothing and are dropped. */
+export interface LoginFailuresTable {
+  subject: string
+  failures: number
+  /** ISO time of the newest failure. */
+  failed_at: string
+}

@@ -1,0 +1,20 @@
+/**
+ * Key: id. Index: (updated_at), to find abandoned ones. A row lives from POST to commit, cancel or expiry; written
+ * without sync, since a client can start again.
+ */
+export interface UploadSessionsTable {
+  /** The session's name in URLs. */
+  id: string
+  registry_id: number
+  /** The repository's name: the repository itself need not exist yet. */
+  repository: string
+  /** The blob store's name of the session. */
+  store_session: string
+  /** Bytes that are known to be written, in order. */
+  offset: number
+  /** Who is writing now, and until when that is believed without a sign of life; both null between requests. */
+  writer: string | null
+  writer_until: string | null
+  created_at: string
+  updated_at: string
+}
