@@ -1,0 +1,15 @@
+import { parseJsonObject } from './json.ts'
+
+/**
+ * What the listing of a manifest shows of its config blob; {} for a blob that is no such JSON, since a config may be
+ * anything (a Helm chart's, a single `{}`). A schema 1 manifest has the same two fields in its own body.
+ * bytes: the whole config, which the caller has limited.
+ * Spec: OCI image-spec 1.1, config.md.
+ */
+export function parseImageConfig(bytes: Uint8Array): { readonly architecture?: string; readonly os?: string } {
+  const { architecture, os } = parseJsonObject(bytes) ?? {}
+  return {
+    ...(typeof architecture === 'string' && { architecture }),
+    ...(typeof os === 'string' && { os }),
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * Reading fields of untrusted JSON. The `at` of each function is where its object stands in the document
+ * (`layers[3]`, or nothing for the document itself), for messages.
+ * In optional fields `null` counts as absent, since that is how Go's clients both write and read it.
+ */
+import { ManifestError } from './manifest-error.ts'
+
+export type JsonObject = Readonly<Record<string, unknown>>
+
+/**
+ * Returns undefined for anything but one JSON object in UTF-8 without byte order mark.
+ * Nesting is no danger: V8's parser keeps its own stack, and an overflow would be one more undefined.
+ */
+export function parseJsonObject(bytes: Uint8Array): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
+    return isJsonObject(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** True for own fields only, `null` included. */
+export function hasField(object: JsonObject, field: string): boolean {
+  return Object.hasOwn(object, field)
+}
+
+export function pathOf(at: string, field: string): string {
+  return at === '' ? field : `${at}.${field}`
+}
+
+export function requiredObject(value: unknown, at: string): JsonObject {
+  if (!isJsonObject(value)) throw new ManifestError(`${at} must be an object`)
+  return value
+}
+
+export function requiredArray(object: JsonObject, field: string, at = ''): readonly unknown[] {
+  const value = object[field]
+  if (!Array.isArray(value)) throw new ManifestError(`${pathOf(at, field)} must be an array`)
+  return value
+}
+
+/** A string with at least one character. */
+export function requiredString(object: JsonObject, field: string, at = ''): string {
+  const value = object[field]
+  if (typeof value !== 'string' || value === '') {
+    throw new ManifestError(`${pathOf(at, field)} must be a non-empty string`)
+  }
+  return value
+}
+
+export function optionalString(object: JsonObject, field: string, at = ''): string | undefined {
+  const value = object[field] ?? undefined
+  if (value !== undefined && typeof value !== 'string') {
+    throw new ManifestError(`${pathOf(at, field)} must be a string`)
+  }
+  return value
+}
+
+export function optionalStrings(object: JsonObject, field: string, at = ''): readonly string[] | undefined {
+  const value = object[field] ?? undefined
+  if (value === undefined) return undefined
+  if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) {
+    throw new ManifestError(`${pathOf(at, field)} must be an array of strings`)
+  }
+  return value
+}
+
+export function optionalStringMap(
+  object: JsonObject,
+  field: string,
+  at = '',
+): Readonly<Record<string, string>> | undefined {
+  const value = object[field] ?? undefined
+  if (value === undefined) return undefined
+  if (!isJsonObject(value) || !Object.values(value).every((item) => typeof item === 'string')) {
+    throw new ManifestError(`${pathOf(at, field)} must map strings to strings`)
+  }
+  return value as Readonly<Record<string, string>>
+}
+
+/** Returns undefined for text with foreign characters, or wrong padding: only `base64url` may go without it. */
+export function decodeBase64(text: string, encoding: 'base64' | 'base64url'): Uint8Array | undefined {
+  const bytes = Buffer.from(text, encoding)
+  const canonical = encoding === 'base64url' ? text.replace(/={1,2}$/, '') : text
+  return bytes.toString(encoding) === canonical ? bytes : undefined
+}
