@@ -6,11 +6,13 @@ import type { Digest } from '@berth/oci'
 import type { Scope } from './scope.ts'
 
 export type RegistryFaults = {
-  blobUnknown: { digest: string }
+  /** A manifest of the repository still names the blob. */
+  blobInUse: { digest: Digest; manifest: string }
+  blobUnknown: { digest: Digest }
   blobUploadInvalid: { session: string }
   blobUploadUnknown: { session: string }
-  chunkOutOfOrder: { session: string; expectedOffset: number; location: string }
-  digestInvalid: { value: string; reason?: string }
+  chunkOutOfOrder: { session: string; expectedOffset: number }
+  digestInvalid: { value: string }
   digestMismatch: { expected: Digest; actual: Digest }
   manifestBlobsUnknown: { digests: readonly Digest[] }
   manifestInvalid: { reason: string }
@@ -18,6 +20,9 @@ export type RegistryFaults = {
   manifestUnknown: { reference: string; repository: string }
   nameInvalid: { value: string }
   pageSizeInvalid: { value: string }
+  /** `If-Match` or `If-None-Match` names another state than the one found. */
+  preconditionFailed: { current: Digest | undefined }
+  rangeInvalid: { value: string }
   repositoryUnknown: { repository: string }
   sizeInvalid: { expected: number; actual: number }
   tagInvalid: { value: string }

@@ -39,4 +39,9 @@ export function formatScope(scope: Scope): string {
 export const pull = (repository: string): Scope => ({ type: 'repository', name: repository, actions: ['pull'] })
 export const push = (repository: string): Scope => ({ type: 'repository', name: repository, actions: ['pull', 'push'] })
 export const remove = (repository: string): Scope => ({ type: 'repository', name: repository, actions: ['delete'] })
+export const readMetadata = (repository: string): Scope => ({
+  type: 'repository',
+  name: repository,
+  actions: ['metadata_read'],
+})
 export const listRepositories: Scope = { type: 'registry', name: 'catalog', actions: ['*'] }

@@ -1,13 +1,13 @@
 /** What a handler answers: plain data, sent by `send.ts`. */
 
-/** Lower-case names; a list is sent as one header line per value. */
+/** Names as they go on the wire; a list is sent as one header line per value. */
 export type ReplyHeaders = Readonly<Record<string, string | number | readonly string[]>>
 
 export interface Reply {
   readonly status: number
   readonly headers?: ReplyHeaders
   /**
-   * Text and buffers get their content-length here; a stream must state it in `headers`. A stream's chunk is used up
+   * Text and buffers get their Content-Length here; a stream must state it in `headers`. A stream's chunk is used up
    * before the next one is asked for. A HEAD request gets the headers without the body.
    */
   readonly body?: string | Uint8Array | AsyncIterable<Uint8Array>
@@ -16,9 +16,9 @@ export interface Reply {
 export const jsonType = 'application/json; charset=utf-8'
 
 export function json(status: number, value: unknown, headers: ReplyHeaders = {}): Reply {
-  return { status, headers: { 'content-type': jsonType, ...headers }, body: JSON.stringify(value) }
+  return { status, headers: { 'Content-Type': jsonType, ...headers }, body: JSON.stringify(value) }
 }
 
 export function empty(status: number, headers: ReplyHeaders = {}): Reply {
-  return { status, headers: { 'content-length': 0, ...headers } }
+  return { status, headers, body: '' }
 }

@@ -8,6 +8,8 @@ export interface Caller {
   readonly subject: string
   /** Whether the credential reaches every action of the scope. */
   may(scope: Scope): boolean
+  /** Whether blobs of that repository may be mounted elsewhere. */
+  mayMountFrom(repository: string): boolean
 }
 
 export interface HttpRequest {
@@ -24,7 +26,7 @@ export interface HttpRequest {
   readonly authority: string
   /** The address that failed logins are counted by; IPv4-mapped addresses appear as IPv4. */
   readonly remoteAddress: string
-  /** The registry that the host names. */
+  /** The registry that the host names, by its rules alone: it need not exist. */
   readonly registry: string
   readonly correlationId: string
   /** Bytes that the client announced, or undefined for a body without a length. */

@@ -1,0 +1,191 @@
+/**
+ * credential → principal → scope → claim: the one path by which every plane finds out who asks and what they may do.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { Fault } from '../../base/fault.ts'
+import type { Scope } from '../../base/scope.ts'
+import type { Registries } from '../directory/registries.ts'
+import { type AccessEntry, reaches } from './claims.ts'
+import { type Credential, nullGuid } from './credential.ts'
+import type { LoginThrottle } from './login-throttle.ts'
+import { adminPrincipal, anonymousPrincipal, type Principal, repositoryActions } from './principal.ts'
+import type { AccessToken, RegistryTokens } from './registry-tokens.ts'
+
+/** Where a credential is shown. */
+export interface Door {
+  /** The registry's name. */
+  readonly registry: string
+  /** Its login server, the audience of its tokens. */
+  readonly loginServer: string
+  /** The client's address, for counting failures. */
+  readonly address: string
+}
+
+/** Somebody who has been let in, as far as one request is concerned. */
+export interface Holder {
+  readonly subject: string
+  may(scope: Scope): boolean
+  /** Whether blobs of that repository may be mounted elsewhere, also when the token was asked for other repositories. */
+  mayMountFrom(repository: string): boolean
+}
+
+export interface Access {
+  /**
+   * Lets a request in whose credential reaches every need.
+   * Faults: `unauthenticated`, `scopeInsufficient`, `loginsThrottled`.
+   */
+  authorize(credential: Credential | undefined, needs: readonly Scope[], door: Door): Promise<Holder>
+  /** Who stands behind a credential; a token's principal may do no more than the token says. Faults: as above. */
+  authenticate(credential: Credential | undefined, door: Door): Promise<Principal>
+  /** Checks an ACR refresh token. Faults: `unauthenticated`. */
+  authenticateRefreshToken(token: string, door: Door): Promise<Principal>
+  /** An ACR access token for as much of the scopes as the principal is allowed, perhaps nothing. */
+  issueAccessToken(principal: Principal, scopes: readonly Scope[], door: Door): Promise<string>
+}
+
+export interface AccessParts {
+  readonly registries: Registries
+  readonly tokens: RegistryTokens
+  readonly throttle: LoginThrottle
+}
+
+export function createAccess({ registries, tokens, throttle }: AccessParts): Access {
+  async function authenticate(credential: Credential | undefined, door: Door): Promise<Principal> {
+    if (credential === undefined) throw new Fault('unauthenticated', { scopes: [] })
+    if (credential.kind === 'bearer')
+      return tokenPrincipal(await tokens.verifyAccessToken(credential.token, door.loginServer))
+    if (credential.kind === 'anonymous') return anonymous(door)
+    return byPassword(credential.username, credential.password, door)
+  }
+
+  async function anonymous(door: Door): Promise<Principal> {
+    const registry = await registries.findRegistry(door.registry)
+    if (registry?.anonymousPullEnabled !== true) throw new Fault('unauthenticated', { scopes: [] })
+    return anonymousPrincipal
+  }
+
+  async function byPassword(username: string, password: string, door: Door): Promise<Principal> {
+    await throttle.check(door.address, username)
+    const principal =
+      username === nullGuid ? await byToken(password, door) : await byAdminPassword(username, password, door)
+    if (principal !== undefined) return principal
+    await throttle.failed(door.address, username)
+    throw new Fault('unauthenticated', { scopes: [] })
+  }
+
+  async function byAdminPassword(username: string, password: string, door: Door): Promise<Principal | undefined> {
+    if (username.toLowerCase() !== door.registry) return undefined
+    const registry = await registries.findRegistry(door.registry)
+    if (registry?.adminUserEnabled !== true) return undefined
+    const passwords = await registries.listPasswords(door.registry)
+    // Every password is compared, in constant time, so that the answer's time says nothing.
+    const matches = passwords.filter(({ value }) => equal(value, password))
+    return matches.length > 0 ? adminPrincipal(door.registry) : undefined
+  }
+
+  /** The null GUID's password is an ACR refresh token or an ACR access token. */
+  async function byToken(token: string, door: Door): Promise<Principal | undefined> {
+    try {
+      return await authenticateRefreshToken(token, door)
+    } catch (error) {
+      if (!isUnauthenticated(error)) throw error
+    }
+    try {
+      return tokenPrincipal(await tokens.verifyAccessToken(token, door.loginServer))
+    } catch (error) {
+      if (!isUnauthenticated(error)) throw error
+      return undefined
+    }
+  }
+
+  /** A refresh token says who, not what: rights are looked up again each time it is used. */
+  async function authenticateRefreshToken(token: string, door: Door): Promise<Principal> {
+    const { subject } = await tokens.verifyRefreshToken(token, door.loginServer)
+    const registry = await registries.findRegistry(door.registry)
+    if (subject !== door.registry || registry?.adminUserEnabled !== true)
+      throw new Fault('unauthenticated', { scopes: [] })
+    return adminPrincipal(door.registry)
+  }
+
+  return {
+    authenticate,
+    authenticateRefreshToken,
+
+    async authorize(credential, needs, door) {
+      // ACR: without a credential there is always a challenge; a client that may pull anonymously gets a token for it.
+      if (credential === undefined || credential.kind === 'anonymous')
+        throw new Fault('unauthenticated', { scopes: needs })
+      const holder = await hold(credential, needs, door)
+      if (!needs.every((need) => holder.may(need))) throw new Fault('scopeInsufficient', { scopes: needs })
+      return holder
+    },
+
+    async issueAccessToken(principal, scopes, door) {
+      const access = merge(scopes.map((scope) => ({ ...scope, actions: principal.grant(scope) })))
+      const pushes = access.some((entry) => entry.actions.includes('push'))
+      const pullsAll = principal.grant({ type: 'repository', name: '*', actions: ['pull'] }).includes('pull')
+      return tokens.issueAccessToken({
+        subject: principal.subject,
+        audience: door.loginServer,
+        access,
+        mountFrom: pushes && pullsAll ? ['*'] : [],
+      })
+    },
+  }
+
+  async function hold(credential: Credential, needs: readonly Scope[], door: Door): Promise<Holder> {
+    try {
+      if (credential.kind === 'bearer') {
+        const token = await tokens.verifyAccessToken(credential.token, door.loginServer)
+        const may = (scope: Scope) => reaches(token.access, scope)
+        const mayMountFrom = (repository: string) =>
+          token.mountFrom.includes('*') || may({ type: 'repository', name: repository, actions: ['pull'] })
+        return { subject: token.subject, may, mayMountFrom }
+      }
+      const principal = await authenticate(credential, door)
+      const may = (scope: Scope) => reaches([{ ...scope, actions: principal.grant(scope) }], scope)
+      return {
+        subject: principal.subject,
+        may,
+        mayMountFrom: (repository) => may({ type: 'repository', name: repository, actions: ['pull'] }),
+      }
+    } catch (error) {
+      if (!isUnauthenticated(error)) throw error
+      throw new Fault('unauthenticated', { ...error.detail, scopes: needs }, { cause: error })
+    }
+  }
+}
+
+/** The bearer of an access token: what the token states, cut to what is asked. */
+function tokenPrincipal(token: AccessToken): Principal {
+  return {
+    subject: token.subject,
+    kind: 'token',
+    grant(scope) {
+      const wanted = scope.actions.includes('*') ? [...repositoryActions, '*'] : scope.actions
+      return wanted.filter((action) => reaches(token.access, { ...scope, actions: [action] }))
+    },
+  }
+}
+
+/** One entry a name, its actions together; entries without any action are left out. */
+function merge(entries: readonly AccessEntry[]): AccessEntry[] {
+  const merged = new Map<string, AccessEntry>()
+  for (const entry of entries) {
+    if (entry.actions.length === 0) continue
+    const key = `${entry.type}:${entry.name}`
+    const actions = new Set([...(merged.get(key)?.actions ?? []), ...entry.actions])
+    merged.set(key, { type: entry.type, name: entry.name, actions: [...actions] })
+  }
+  return [...merged.values()]
+}
+
+function isUnauthenticated(error: unknown): error is Fault<'unauthenticated'> {
+  return error instanceof Fault && error.code === 'unauthenticated'
+}
+
+/** Compares digests, so that neither the time nor an exception tells the lengths apart. */
+function equal(a: string, b: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest()
+  return timingSafeEqual(digest(a), digest(b))
+}

@@ -1,0 +1,80 @@
+/**
+ * Slows down guessing. Failures are counted by address, and by address and account together, in the database, so that
+ * every process counts alike. A right password from a fresh address is never held up by somebody else's wrong ones.
+ */
+import type { Database } from '../../backends/db/database.ts'
+import type { Clock } from '../../base/clock.ts'
+import { Fault } from '../../base/fault.ts'
+
+export interface LoginThrottle {
+  /** Faults: `loginsThrottled` while this address has failed too often, in all or for this account. */
+  check(address: string, account: string): Promise<void>
+  /** Counts a failure and waits a little before the refusal goes out: the longer, the more there were. */
+  failed(address: string, account: string): Promise<void>
+}
+
+/** Failures are forgotten this long after the last one. */
+const windowMs = 5 * 60_000
+/** A CI job with an old password fails a few times a minute; a guesser thousands of times. */
+const mostByAccount = 20
+const mostByAddress = 100
+const firstDelayMs = 50
+const longestDelayMs = 2_000
+
+export function createLoginThrottle(
+  db: Database,
+  clock: Clock,
+  wait: (ms: number) => Promise<void> = (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+): LoginThrottle {
+  const subjects = (address: string, account: string) => [
+    { subject: `address:${address}`, most: mostByAddress },
+    { subject: `account:${address}:${account.slice(0, 256)}`, most: mostByAccount },
+  ]
+
+  return {
+    async check(address, account) {
+      const limits = new Map(subjects(address, account).map(({ subject, most }) => [subject, most]))
+      const rows = await db.read((tables) =>
+        tables
+          .selectFrom('login_failures')
+          .where('subject', 'in', [...limits.keys()])
+          .select(['subject', 'failures', 'failed_at'])
+          .execute(),
+      )
+      for (const row of rows) {
+        const leftMs = Date.parse(row.failed_at) + windowMs - clock.now()
+        if (leftMs > 0 && row.failures >= (limits.get(row.subject) ?? 0)) {
+          throw new Fault('loginsThrottled', { retryAfterSeconds: Math.ceil(leftMs / 1000) })
+        }
+      }
+    },
+
+    async failed(address, account) {
+      const now = clock.now()
+      const oldest = new Date(now - windowMs).toISOString()
+      const most = await db.write(
+        async (tables) => {
+          await tables.deleteFrom('login_failures').where('failed_at', '<', oldest).execute()
+          let count = 0
+          for (const { subject } of subjects(address, account)) {
+            const row = await tables
+              .insertInto('login_failures')
+              .values({ subject, failures: 1, failed_at: new Date(now).toISOString() })
+              .onConflict((conflict) =>
+                conflict.column('subject').doUpdateSet((update) => ({
+                  failures: update('login_failures.failures', '+', 1),
+                  failed_at: new Date(now).toISOString(),
+                })),
+              )
+              .returning('failures')
+              .executeTakeFirstOrThrow()
+            count = Math.max(count, row.failures)
+          }
+          return count
+        },
+        { sync: false },
+      )
+      await wait(Math.min(longestDelayMs, firstDelayMs * 2 ** Math.min(most - 1, 10)))
+    },
+  }
+}

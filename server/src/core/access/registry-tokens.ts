@@ -1,0 +1,132 @@
+/** ACR refresh tokens and ACR access tokens: JWTs that only the registry itself has to understand. */
+import { randomUUID } from 'node:crypto'
+import { errors, jwtVerify, SignJWT } from 'jose'
+import { z } from 'zod'
+import { BoundedCache } from '../../base/bounded-cache.ts'
+import type { Clock } from '../../base/clock.ts'
+import { Fault } from '../../base/fault.ts'
+import type { AccessEntry } from './claims.ts'
+import type { SigningKeys } from './signing-keys.ts'
+
+/** ACR: 75 minutes and 3 hours. */
+export const accessTokenSeconds = 75 * 60
+export const refreshTokenSeconds = 3 * 60 * 60
+
+const issuer = 'Azure Container Registry'
+const algorithm = 'RS256'
+/** How many verified tokens are remembered; each is a few hundred bytes. */
+const remembered = 4096
+/** Longer ones are refused unread. */
+const longestToken = 16 * 1024
+
+export interface TokenSubject {
+  readonly subject: string
+  /** The login server: a token is good for one registry. */
+  readonly audience: string
+}
+
+export interface AccessToken extends TokenSubject {
+  readonly access: readonly AccessEntry[]
+  /** Patterns of repositories whose blobs the subject may mount elsewhere; see docs/decisions/0006. */
+  readonly mountFrom: readonly string[]
+}
+
+export interface RefreshToken extends TokenSubject {
+  readonly tenant: string
+}
+
+export interface RegistryTokens {
+  issueAccessToken(token: AccessToken): Promise<string>
+  /** Its payload has no character that differs between base64 and base64url, because one SDK mixes them up. */
+  issueRefreshToken(token: RefreshToken): Promise<string>
+  /** Faults: `unauthenticated` for anything but a live access token of this audience that one of our keys signed. */
+  verifyAccessToken(text: string, audience: string): Promise<AccessToken>
+  verifyRefreshToken(text: string, audience: string): Promise<TokenSubject>
+}
+
+const common = z.object({ sub: z.string(), exp: z.number() })
+const accessClaims = common.extend({
+  grant_type: z.literal('access_token'),
+  access: z.array(z.object({ type: z.string(), name: z.string(), actions: z.array(z.string()) })),
+  mount_from: z.array(z.string()).default([]),
+})
+const refreshClaims = common.extend({ grant_type: z.literal('refresh_token') })
+
+export function createRegistryTokens(keys: SigningKeys, clock: Clock): RegistryTokens {
+  const verified = new BoundedCache<string, { token: AccessToken; expiresAt: number }>(remembered)
+
+  async function sign(claims: Record<string, unknown>, { subject, audience }: TokenSubject, seconds: number) {
+    const key = await keys.getSigningKey()
+    const now = Math.floor(clock.now() / 1000)
+    return new SignJWT({ version: '1.0', roles: [], ...claims })
+      .setProtectedHeader({ alg: algorithm, typ: 'JWT', kid: key.kid })
+      .setJti(randomUUID())
+      .setSubject(subject)
+      .setIssuer(issuer)
+      .setAudience(audience)
+      .setIssuedAt(now)
+      .setNotBefore(now)
+      .setExpirationTime(now + seconds)
+      .sign(key.privateKey)
+  }
+
+  async function verify<Claims>(text: string, audience: string, claims: z.ZodType<Claims>): Promise<Claims> {
+    if (text.length > longestToken) throw refused()
+    try {
+      const { payload } = await jwtVerify(
+        text,
+        async ({ kid }) => {
+          const key = kid === undefined ? undefined : await keys.findVerificationKey(kid)
+          if (key === undefined) throw new errors.JWKSNoMatchingKey()
+          return key
+        },
+        {
+          algorithms: [algorithm],
+          issuer,
+          audience,
+          typ: 'JWT',
+          currentDate: new Date(clock.now()),
+          requiredClaims: ['sub', 'exp', 'nbf', 'iat'],
+        },
+      )
+      return claims.parse(payload)
+    } catch (error) {
+      if (error instanceof errors.JOSEError || error instanceof z.ZodError) throw refused(error)
+      throw error
+    }
+  }
+
+  return {
+    issueAccessToken: ({ access, mountFrom, ...token }) =>
+      sign(
+        { access, grant_type: 'access_token', ...(mountFrom.length === 0 ? {} : { mount_from: mountFrom }) },
+        token,
+        accessTokenSeconds,
+      ),
+
+    issueRefreshToken: ({ tenant, ...token }) =>
+      sign(
+        { tenant, grant_type: 'refresh_token', permissions: { actions: ['*'], notActions: [] } },
+        token,
+        refreshTokenSeconds,
+      ),
+
+    async verifyAccessToken(text, audience) {
+      const known = verified.get(text)
+      if (known !== undefined && known.token.audience === audience && known.expiresAt > clock.now()) return known.token
+      const { sub, exp, access, mount_from } = await verify(text, audience, accessClaims)
+      const token = { subject: sub, audience, access, mountFrom: mount_from }
+      verified.set(text, { token, expiresAt: exp * 1000 })
+      return token
+    },
+
+    async verifyRefreshToken(text, audience) {
+      const { sub } = await verify(text, audience, refreshClaims)
+      return { subject: sub, audience }
+    },
+  }
+}
+
+function refused(cause?: unknown): Fault<'unauthenticated'> {
+  return new Fault('unauthenticated', { scopes: [], reason: 'tokenInvalid' }, { cause })
+}

@@ -1,0 +1,74 @@
+/** The first tenant of an empty installation, with everything that a user needs to begin. */
+import { randomBytes, randomUUID } from 'node:crypto'
+import type { Database } from '../../backends/db/database.ts'
+import type { Clock } from '../../base/clock.ts'
+import { timestamp } from '../../base/timestamp.ts'
+import type { Registries } from './registries.ts'
+import { hashSecret } from './secret-hash.ts'
+
+export interface Founding {
+  readonly tenantId: string
+  readonly subscriptionId: string
+  readonly resourceGroup: string
+  /** The operator, a service principal that owns the subscription; its secret is known here and nowhere else. */
+  readonly clientId: string
+  readonly clientSecret: string
+  readonly registry: { readonly name: string; readonly username: string; readonly password: string }
+}
+
+export const firstRegistry = 'berth'
+const firstGroup = 'default'
+const firstLocation = 'local'
+
+/**
+ * Makes tenant, subscription, resource group, operator and registry, once: undefined when there is a tenant already.
+ * The registry accepts sparse manifests, as a place to try things; those made later do not, as in ACR.
+ */
+export async function foundFirstTenant(
+  db: Database,
+  registries: Registries,
+  clock: Clock,
+): Promise<Founding | undefined> {
+  if (await hasTenant(db)) return undefined
+  const [tenantId, subscriptionId, clientId] = [randomUUID(), randomUUID(), randomUUID()]
+  const clientSecret = randomBytes(32).toString('base64url')
+  const secretHash = await hashSecret(clientSecret)
+  await registries.createRegistry(firstRegistry, {
+    sku: 'Premium',
+    adminUserEnabled: true,
+    anonymousPullEnabled: false,
+    sparseManifestsEnabled: true,
+  })
+  await db.write(async (tables) => {
+    const created_at = timestamp(clock)
+    const tenant_id = tenantId
+    const subscription_id = subscriptionId
+    await tables.insertInto('tenants').values({ id: tenantId, created_at }).execute()
+    await tables
+      .insertInto('subscriptions')
+      .values({ id: subscriptionId, tenant_id, display_name: 'Berth', created_at })
+      .execute()
+    await tables
+      .insertInto('resource_groups')
+      .values({ subscription_id, name: firstGroup, location: firstLocation, created_at })
+      .execute()
+    await tables
+      .insertInto('service_principals')
+      .values({ client_id: clientId, tenant_id, display_name: 'operator', secret_hash: secretHash, created_at })
+      .execute()
+  })
+  const password = (await registries.listPasswords(firstRegistry)).find(({ name }) => name === 'password')
+  if (password === undefined) throw new Error(`the registry ${firstRegistry} has no password`)
+  return {
+    tenantId,
+    subscriptionId,
+    resourceGroup: firstGroup,
+    clientId,
+    clientSecret,
+    registry: { name: firstRegistry, username: firstRegistry, password: password.value },
+  }
+}
+
+async function hasTenant(db: Database): Promise<boolean> {
+  return (await db.read((tables) => tables.selectFrom('tenants').select('id').executeTakeFirst())) !== undefined
+}

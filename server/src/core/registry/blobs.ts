@@ -1,0 +1,118 @@
+/** Blobs as repositories see them: a digest that is linked to the repository, or nothing. */
+import { type Digest, parseDigest } from '@berth/oci'
+import type { BlobStore, ByteRange } from '../../backends/blobs/blob-store.ts'
+import type { Database } from '../../backends/db/database.ts'
+import type { Clock } from '../../base/clock.ts'
+import { Fault } from '../../base/fault.ts'
+import { timestamp } from '../../base/timestamp.ts'
+import { ensureRepository, type Place, repositoryAt } from './place.ts'
+
+export interface Blob {
+  readonly digest: Digest
+  /** Bytes. */
+  readonly size: number
+  /** A chunk is valid only until the next one is asked for. */
+  read(range?: ByteRange): Promise<AsyncIterable<Uint8Array>>
+}
+
+export interface Blobs {
+  /** Faults: `blobUnknown`, also for a blob that only other repositories have. */
+  getBlob(place: Place, digest: Digest): Promise<Blob>
+  /**
+   * Unlinks a blob from the repository; its bytes stay for whoever else links them.
+   * Faults: `blobUnknown`; `blobInUse` while a manifest of this repository names it.
+   */
+  deleteBlob(place: Place, digest: Digest): Promise<void>
+  /**
+   * Links a blob of the same registry without moving bytes. from: the repository to take it from, or undefined to take it
+   * from any that `mayPull` allows. Answers whether it was done; false is no fault, the client uploads instead.
+   * Spec: OCI distribution-spec 1.1, "Mounting a blob from another repository".
+   */
+  mountBlob(
+    place: Place,
+    digest: Digest,
+    from: string | undefined,
+    mayPull: (repository: string) => boolean,
+  ): Promise<boolean>
+}
+
+/** How many repositories with the same blob are asked about before an unnamed mount gives up. */
+const mountCandidates = 100
+
+export function createBlobs(db: Database, store: BlobStore, clock: Clock): Blobs {
+  return {
+    async getBlob(place, digest) {
+      const row = await db.read((tables) =>
+        repositoryAt(tables, place)
+          .innerJoin('repository_blobs', 'repository_blobs.repository_id', 'repositories.id')
+          .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
+          .where('repository_blobs.digest', '=', digest)
+          .select('blobs.size')
+          .executeTakeFirst(),
+      )
+      if (row === undefined) throw new Fault('blobUnknown', { digest })
+      return { digest, size: row.size, read: (range) => store.read(digest, range) }
+    },
+
+    async deleteBlob(place, digest) {
+      await db.write(async (tables) => {
+        const linked = await repositoryAt(tables, place)
+          .innerJoin('repository_blobs', 'repository_blobs.repository_id', 'repositories.id')
+          .where('repository_blobs.digest', '=', digest)
+          .select('repositories.id')
+          .executeTakeFirst()
+        if (linked === undefined) throw new Fault('blobUnknown', { digest })
+        const user = await tables
+          .selectFrom('manifest_references')
+          .innerJoin('manifests', 'manifests.id', 'manifest_references.manifest_id')
+          .where('manifest_references.digest', '=', digest)
+          .where('manifests.repository_id', '=', linked.id)
+          .select('manifests.digest')
+          .executeTakeFirst()
+        if (user !== undefined) throw new Fault('blobInUse', { digest, manifest: user.digest })
+        await tables
+          .deleteFrom('repository_blobs')
+          .where('repository_id', '=', linked.id)
+          .where('digest', '=', digest)
+          .execute()
+      })
+    },
+
+    async mountBlob(place, digest, from, mayPull) {
+      return db.write(async (tables) => {
+        let sources = tables
+          .selectFrom('repository_blobs')
+          .innerJoin('repositories', 'repositories.id', 'repository_blobs.repository_id')
+          .innerJoin('registries', 'registries.id', 'repositories.registry_id')
+          .where('repository_blobs.digest', '=', digest)
+          .where('registries.name', '=', place.registry)
+          .select('repositories.name')
+          .limit(mountCandidates)
+        if (from !== undefined) sources = sources.where('repositories.name', '=', from)
+        const names = await sources.execute()
+        if (!names.some(({ name }) => mayPull(name))) return false
+        const now = timestamp(clock)
+        await linkBlob(tables, await ensureRepository(tables, place, now), digest, now)
+        return true
+      })
+    },
+  }
+}
+
+type Tables = Parameters<Parameters<Database['write']>[0]>[0]
+
+/** Makes a stored blob readable in a repository; repeating it changes nothing. */
+export async function linkBlob(tables: Tables, repositoryId: number, digest: Digest, now: string): Promise<void> {
+  await tables
+    .insertInto('repository_blobs')
+    .values({ repository_id: repositoryId, digest, created_at: now })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute()
+}
+
+/** For digests read back from our own tables. */
+export function storedDigest(text: string): Digest {
+  const digest = parseDigest(text)
+  if (digest === undefined) throw new Error(`the database holds a malformed digest: ${text}`)
+  return digest
+}

@@ -1,0 +1,331 @@
+/**
+ * Upload sessions: bytes arrive in one or many requests, perhaps through several processes, and become a blob at the end.
+ *
+ * The row in `upload_sessions` says how many bytes are known to be good; the store may hold more, which the next append
+ * drops. One writer at a time: it claims the row, keeps the claim alive while bytes flow, and gives it back. A claim
+ * without a sign of life (its process was killed) falls free by itself.
+ */
+import { createHmac, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto'
+import type { Digest } from '@berth/oci'
+import type { BlobStore } from '../../backends/blobs/blob-store.ts'
+import type { Database } from '../../backends/db/database.ts'
+import type { Clock } from '../../base/clock.ts'
+import { Fault, isFault } from '../../base/fault.ts'
+import { timestamp } from '../../base/timestamp.ts'
+import { linkBlob } from './blobs.ts'
+import { ensureRepository, type Place } from './place.ts'
+
+export interface UploadStatus {
+  /** The session's name in URLs; a UUID. */
+  readonly session: string
+  /** Bytes received so far. */
+  readonly offset: number
+}
+
+export interface Chunk {
+  readonly bytes: AsyncIterable<Uint8Array>
+  /** Where the client says the chunk belongs, inclusive; absent means "append". */
+  readonly range?: { readonly start: number; readonly end: number }
+  /** How many bytes the client says it sends, when it says so besides a range. */
+  readonly announcedBytes?: number | undefined
+}
+
+export interface Uploads {
+  /** Faults: `repositoryUnknown` when there is no such registry. */
+  startUpload(place: Place): Promise<UploadStatus>
+  /** Stores a blob in one go. Faults: `digestMismatch`, `clientGone`, `repositoryUnknown`. Returns its size in bytes. */
+  pushBlob(place: Place, digest: Digest, bytes: AsyncIterable<Uint8Array>): Promise<number>
+  /** Faults: `blobUploadUnknown`, `blobUploadInvalid`. */
+  getUpload(place: Place, session: string): Promise<UploadStatus>
+  /**
+   * Adds bytes. When the client goes away in the middle, what arrived is kept and can be resumed, unless a range was
+   * announced: a chunk with a range counts whole or not at all.
+   * Faults: `blobUploadUnknown`, `blobUploadInvalid`, `chunkOutOfOrder`, `sizeInvalid`, `uploadBusy`, `clientGone`.
+   * Spec: OCI distribution-spec 1.1, "Pushing a blob in chunks".
+   */
+  appendToUpload(place: Place, session: string, chunk: Chunk): Promise<UploadStatus>
+  /**
+   * Closes a session, after adding a last chunk if there is one, and links the blob to the repository. When this
+   * resolves, bytes, folder entry and rows are on disk. Returns the blob's size in bytes.
+   * Faults: as `appendToUpload`; `digestMismatch` (the session is gone afterwards).
+   */
+  finishUpload(place: Place, session: string, digest: Digest, chunk?: Chunk): Promise<number>
+  /** Faults: `blobUploadUnknown`, `blobUploadInvalid`, `uploadBusy`. */
+  cancelUpload(place: Place, session: string): Promise<void>
+}
+
+/** How long a claim lives without being renewed, and how often a living writer renews it. */
+const claimMs = 30_000
+const renewMs = 10_000
+/** How long a request waits for another one on the same session, such as the broken one that it retries. */
+const claimPatienceMs = 5_000
+const claimPollMs = 50
+
+export function createUploads(db: Database, store: BlobStore, clock: Clock, sessionKey: Uint8Array): Uploads {
+  const names = sessionNames(sessionKey)
+
+  async function find(place: Place, session: string): Promise<SessionRow> {
+    const row = await db.read((tables) =>
+      tables
+        .selectFrom('upload_sessions')
+        .innerJoin('registries', 'registries.id', 'upload_sessions.registry_id')
+        .where('upload_sessions.id', '=', session)
+        .where('registries.name', '=', place.registry)
+        .where('upload_sessions.repository', '=', place.repository)
+        .select(['upload_sessions.id', 'store_session', 'offset', 'writer', 'writer_until'])
+        .executeTakeFirst(),
+    )
+    if (row !== undefined) return row
+    // A name that we gave out once and whose row is gone: finished, cancelled or expired.
+    throw names.areOurs(session)
+      ? new Fault('blobUploadInvalid', { session })
+      : new Fault('blobUploadUnknown', { session })
+  }
+
+  /** Runs `work` as the session's only writer. The claim is given back, unless `work` ended the session itself. */
+  async function withClaim<T>(
+    place: Place,
+    session: string,
+    work: (row: SessionRow) => Promise<{ result: T; sessionEnded: boolean }>,
+  ): Promise<T> {
+    const writer = randomUUID()
+    const row = await claim(place, session, writer)
+    const renewal = setInterval(() => {
+      // A renewal that fails is tried again in time; one that keeps failing lets the claim expire, which is the point.
+      setClaim(session, writer, writer).catch(() => undefined)
+    }, renewMs)
+    let sessionEnded = false
+    try {
+      const done = await work(row)
+      sessionEnded = done.sessionEnded
+      return done.result
+    } finally {
+      clearInterval(renewal)
+      if (!sessionEnded) await setClaim(session, writer, null)
+    }
+  }
+
+  async function claim(place: Place, session: string, writer: string): Promise<SessionRow> {
+    for (let waitedMs = 0; ; waitedMs += claimPollMs) {
+      const row = await find(place, session)
+      if ((row.writer === null || claimIsDead(row)) && (await setClaim(session, row.writer, writer))) return row
+      if (waitedMs >= claimPatienceMs) throw new Fault('uploadBusy', { session })
+      await new Promise((resolve) => setTimeout(resolve, claimPollMs))
+    }
+  }
+
+  const claimIsDead = (row: SessionRow) => row.writer_until === null || row.writer_until < timestamp(clock)
+
+  /** Hands the claim from one writer to the next (null: nobody); false when it was somebody else's. */
+  async function setClaim(session: string, from: string | null, to: string | null): Promise<boolean> {
+    const until = to === null ? null : new Date(clock.now() + claimMs).toISOString()
+    const result = await db.write(
+      (tables) =>
+        tables
+          .updateTable('upload_sessions')
+          .set({ writer: to, writer_until: until })
+          .where('id', '=', session)
+          .where('writer', from === null ? 'is' : '=', from)
+          .executeTakeFirst(),
+      { sync: false },
+    )
+    return result.numUpdatedRows > 0n
+  }
+
+  async function recordOffset(session: string, offset: number): Promise<void> {
+    await db.write(
+      (tables) =>
+        tables
+          .updateTable('upload_sessions')
+          .set({ offset, updated_at: timestamp(clock) })
+          .where('id', '=', session)
+          .execute(),
+      { sync: false },
+    )
+  }
+
+  /** Writes a chunk after the bytes that are there; returns the new length. */
+  async function append(row: SessionRow, chunk: Chunk): Promise<number> {
+    const { id: session, offset } = row
+    const { range } = chunk
+    if (range === undefined) {
+      const source = keepingWhatArrived(chunk.bytes)
+      const length = await store.append(row.store_session, offset, source.bytes)
+      if (length !== offset) await recordOffset(session, length)
+      if (source.outcome.failure !== undefined) throw source.outcome.failure
+      return length
+    }
+    if (range.start !== offset) throw outOfOrder(session, offset)
+    const announced = range.end - range.start + 1
+    if (chunk.announcedBytes !== undefined && chunk.announcedBytes !== announced) {
+      throw new Fault('sizeInvalid', { expected: announced, actual: chunk.announcedBytes })
+    }
+    const length = await store.append(row.store_session, offset, atMost(chunk.bytes, announced))
+    if (length - offset !== announced) throw new Fault('sizeInvalid', { expected: announced, actual: length - offset })
+    await recordOffset(session, length)
+    return length
+  }
+
+  async function forget(row: SessionRow): Promise<void> {
+    await db.write((tables) => tables.deleteFrom('upload_sessions').where('id', '=', row.id).execute(), { sync: false })
+    await store.abort(row.store_session)
+  }
+
+  async function commit(row: SessionRow, size: number, digest: Digest): Promise<void> {
+    try {
+      await store.commit(row.store_session, size, digest)
+    } catch (error) {
+      if (isFault(error, 'digestMismatch')) await forget(row)
+      // The bytes left the session, but the rows were never written (a crash, a full disk): the retry finishes the work.
+      const finishedBefore = isFault(error, 'blobUploadUnknown') && (await store.stat(digest))?.size === size
+      if (!finishedBefore) throw error
+    }
+  }
+
+  async function startUpload(place: Place): Promise<UploadStatus> {
+    const session = names.make()
+    const storeSession = await store.begin()
+    const now = timestamp(clock)
+    await db.write(
+      async (tables) => {
+        const registry = await tables
+          .selectFrom('registries')
+          .select('id')
+          .where('name', '=', place.registry)
+          .executeTakeFirst()
+        if (registry === undefined) throw new Fault('repositoryUnknown', { repository: place.repository })
+        await tables
+          .insertInto('upload_sessions')
+          .values({
+            id: session,
+            registry_id: registry.id,
+            repository: place.repository,
+            store_session: storeSession,
+            offset: 0,
+            writer: null,
+            writer_until: null,
+            created_at: now,
+            updated_at: now,
+          })
+          .execute()
+      },
+      { sync: false },
+    )
+    return { session, offset: 0 }
+  }
+
+  async function finishUpload(place: Place, session: string, digest: Digest, chunk?: Chunk): Promise<number> {
+    return withClaim(place, session, async (row) => {
+      const size = chunk === undefined ? row.offset : await append(row, chunk)
+      await commit(row, size, digest)
+      await db.write(async (tables) => {
+        const now = timestamp(clock)
+        await tables
+          .insertInto('blobs')
+          .values({ digest, size, created_at: now })
+          .onConflict((conflict) => conflict.doNothing())
+          .execute()
+        await linkBlob(tables, await ensureRepository(tables, place, now), digest, now)
+        await tables.deleteFrom('upload_sessions').where('id', '=', session).execute()
+      })
+      return { result: size, sessionEnded: true }
+    })
+  }
+
+  async function cancelUpload(place: Place, session: string): Promise<void> {
+    await withClaim(place, session, async (row) => {
+      await forget(row)
+      return { result: undefined, sessionEnded: true }
+    })
+  }
+
+  return {
+    startUpload,
+    finishUpload,
+    cancelUpload,
+
+    async pushBlob(place, digest, bytes) {
+      const { session } = await startUpload(place)
+      try {
+        return await finishUpload(place, session, digest, { bytes })
+      } catch (error) {
+        // Nobody knows the session's name, so nobody can resume it.
+        if (!isFault(error, 'digestMismatch')) await cancelUpload(place, session)
+        throw error
+      }
+    },
+
+    async getUpload(place, session) {
+      const row = await find(place, session)
+      return { session, offset: row.offset }
+    },
+
+    async appendToUpload(place, session, chunk) {
+      return withClaim(place, session, async (row) => {
+        const offset = await append(row, chunk)
+        return { result: { session, offset }, sessionEnded: false }
+      })
+    },
+  }
+}
+
+interface SessionRow {
+  readonly id: string
+  readonly store_session: string
+  readonly offset: number
+  readonly writer: string | null
+  readonly writer_until: string | null
+}
+
+function outOfOrder(session: string, expectedOffset: number): Fault<'chunkOutOfOrder'> {
+  return new Fault('chunkOutOfOrder', { session, expectedOffset })
+}
+
+/** Ends quietly where the client goes away, and remembers why, so that the bytes before it can be recorded first. */
+function keepingWhatArrived(bytes: AsyncIterable<Uint8Array>) {
+  const outcome: { failure?: Fault<'clientGone'> } = {}
+  async function* arriving(): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      yield* bytes
+    } catch (error) {
+      if (!isFault(error, 'clientGone')) throw error
+      outcome.failure = error
+    }
+  }
+  return { bytes: arriving(), outcome }
+}
+
+/** Passes through at most `limit` bytes and one more, so that a longer body is seen to be longer without being stored. */
+async function* atMost(bytes: AsyncIterable<Uint8Array>, limit: number): AsyncGenerator<Uint8Array, void, undefined> {
+  let left = limit + 1
+  for await (const chunk of bytes) {
+    if (chunk.length >= left) {
+      yield chunk.subarray(0, left)
+      return
+    }
+    left -= chunk.length
+    yield chunk
+  }
+}
+
+/**
+ * Session names are UUIDs whose last 48 bits are a keyed checksum of the rest: a name that was given out once is told from
+ * an invented one without keeping its row.
+ */
+function sessionNames(key: Uint8Array): { make(): string; areOurs(name: string): boolean } {
+  const checksum = (head: Buffer) => createHmac('sha256', key).update(head).digest().subarray(0, 6)
+  return {
+    make() {
+      const head = randomBytes(10)
+      head[6] = 0x80 | ((head[6] ?? 0) & 0x0f)
+      head[8] = 0x80 | ((head[8] ?? 0) & 0x3f)
+      const hex = Buffer.concat([head, checksum(head)]).toString('hex')
+      return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+    },
+    areOurs(name) {
+      if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(name)) return false
+      const bytes = Buffer.from(name.replaceAll('-', ''), 'hex')
+      return timingSafeEqual(checksum(bytes.subarray(0, 10)), bytes.subarray(10))
+    },
+  }
+}

@@ -1,0 +1,60 @@
+/** Reads a request's body with back-pressure, and names what can go wrong on the way. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Fault } from '../base/fault.ts'
+
+export interface BodyReader {
+  stream(): AsyncIterable<Uint8Array>
+  read(limitBytes: number): Promise<Buffer>
+}
+
+/**
+ * response: gets `100 Continue` when the first byte is asked for, so that a refused request need not send its body.
+ * smallBodyTimeoutMs: how long a body that is read whole may take to arrive; streams are cut only when they stand still,
+ * which is the listener's business. Stopping early leaves the connection open, so that a reply can still be sent.
+ */
+export function bodyReader(message: IncomingMessage, response: ServerResponse, smallBodyTimeoutMs: number): BodyReader {
+  async function* stream(): AsyncGenerator<Uint8Array, void, undefined> {
+    invite(message, response)
+    let bytesReceived = 0
+    try {
+      for await (const chunk of message.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+        bytesReceived += chunk.length
+        yield chunk
+      }
+    } catch (error) {
+      throw new Fault('clientGone', { bytesReceived }, { cause: error })
+    }
+    if (!message.complete) throw new Fault('clientGone', { bytesReceived })
+  }
+
+  async function read(limitBytes: number): Promise<Buffer> {
+    if (Number(message.headers['content-length'] ?? 0) > limitBytes) throw new Fault('bodyTooLarge', { limitBytes })
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Fault('bodyTooSlow', { timeoutMs: smallBodyTimeoutMs })), smallBodyTimeoutMs)
+    })
+    try {
+      return await Promise.race([collect(stream(), limitBytes), late])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  return { stream, read }
+}
+
+async function collect(chunks: AsyncIterable<Uint8Array>, limitBytes: number): Promise<Buffer> {
+  const parts: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of chunks) {
+    size += chunk.length
+    if (size > limitBytes) throw new Fault('bodyTooLarge', { limitBytes })
+    parts.push(chunk)
+  }
+  return Buffer.concat(parts, size)
+}
+
+/** Answers `Expect: 100-continue` (RFC 9110 §10.1.1), once, and only while nothing else has been said. */
+function invite(message: IncomingMessage, response: ServerResponse): void {
+  if (message.headers.expect?.toLowerCase() === '100-continue' && !response.headersSent) response.writeContinue()
+}

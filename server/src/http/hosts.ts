@@ -1,0 +1,31 @@
+/** Which registry a host names. Rules only: whether the registry exists is asked where it matters. */
+import { isLoopback, splitAuthority } from './authority.ts'
+
+/** The names under the domain that are planes of their own and never registries. */
+const reserved = new Set(['login', 'management', 'portal'])
+
+export interface HostRules {
+  /** The registry behind a client's host, or undefined for a host that is nobody's. */
+  registryOf(authority: string): string | undefined
+  /** The login server of a registry: the name it is known by everywhere. */
+  loginServerOf(registry: string): string
+}
+
+/**
+ * domain: without a port; publicPort: 443 is left out of login servers. plainRegistry: the registry that the domain's plain
+ * name and loopback addresses stand for, where the domain is `localhost`.
+ */
+export function createHostRules(domain: string, publicPort: number, plainRegistry: string): HostRules {
+  const suffix = `.${domain}`
+  const port = publicPort === 443 ? '' : `:${publicPort}`
+  return {
+    registryOf(authority) {
+      const { host } = splitAuthority(authority)
+      if (domain === 'localhost' && (host === domain || isLoopback(host) || host === '[::1]')) return plainRegistry
+      if (!host.endsWith(suffix)) return undefined
+      const name = host.slice(0, -suffix.length)
+      return name.includes('.') || reserved.has(name) ? undefined : name
+    },
+    loginServerOf: (registry) => `${registry}.${domain}${port}`,
+  }
+}
