@@ -23,6 +23,7 @@ export interface BlobStore {
   /**
    * Opens a blob; the caller iterates to the end or stops early (which closes it).
    * **A chunk is valid only until the next one is asked for**: the store reuses its buffers.
+   * A caller that knows the blob's size asks for a range, so that a blob that lost bytes fails here and not on the way.
    * Faults: `blobUnknown`.
    */
   read(digest: Digest, range?: ByteRange): Promise<AsyncIterable<Uint8Array>>
@@ -31,14 +32,16 @@ export interface BlobStore {
   /**
    * Writes bytes at `offset`, dropping whatever an earlier, unrecorded append left behind it. Returns the session's
    * length afterwards. When `bytes` throws, what arrived before is kept and the error passes through.
-   * Faults: `blobUploadUnknown`; `chunkOutOfOrder` when fewer than `offset` bytes are there.
+   * Faults: `blobUploadUnknown`; `chunkOutOfOrder` when fewer than `offset` bytes are there; `uploadBusy` when a newer
+   * append has taken over; `unavailable` on a full disk.
    */
   append(session: string, offset: number, bytes: AsyncIterable<Uint8Array>): Promise<number>
   /**
    * Makes the first `size` bytes of the session readable by digest, durably: when this resolves they survive a power
-   * cut. Safe to repeat and to race: a digest that is there already is success. The session is gone afterwards, also
-   * after a mismatch.
-   * Faults: `blobUploadUnknown`, `digestMismatch`.
+   * cut. A digest that is there already is success, once these bytes have proved to be the same. The session is gone
+   * afterwards, also after a mismatch.
+   * Faults: `blobUploadUnknown`; `digestMismatch`; `chunkOutOfOrder` when fewer bytes are there (the session stays);
+   * `unavailable` on a full disk.
    */
   commit(session: string, size: number, digest: Digest): Promise<void>
   /** Drops a session's bytes; a session that is not there is fine. */

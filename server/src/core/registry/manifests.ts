@@ -17,7 +17,7 @@ import type { Database } from '../../backends/db/database.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { timestamp } from '../../base/timestamp.ts'
-import { storedDigest } from './blobs.ts'
+import { readBlob, storedDigest } from './blobs.ts'
 import { ensureRepository, findRepository, type Place, repositoryAt } from './place.ts'
 
 export type Reference = { readonly digest: Digest } | { readonly tag: string }
@@ -160,7 +160,7 @@ export function createManifests(db: Database, store: BlobStore, clock: Clock): M
     )
     if (linked === undefined || linked.size > largestConfigBytes) return {}
     const chunks: Buffer[] = []
-    for await (const chunk of await store.read(config.digest)) chunks.push(Buffer.from(chunk))
+    for await (const chunk of await readBlob(store, config.digest, linked.size)) chunks.push(Buffer.from(chunk))
     return parseImageConfig(Buffer.concat(chunks))
   }
 }

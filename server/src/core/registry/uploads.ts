@@ -72,7 +72,7 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
         .where('upload_sessions.id', '=', session)
         .where('registries.name', '=', place.registry)
         .where('upload_sessions.repository', '=', place.repository)
-        .select(['upload_sessions.id', 'store_session', 'offset', 'writer', 'writer_until'])
+        .select(['upload_sessions.id', 'store_session', 'offset', 'committing_digest', 'writer', 'writer_until'])
         .executeTakeFirst(),
     )
     if (row !== undefined) return row
@@ -132,16 +132,26 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
     return result.numUpdatedRows > 0n
   }
 
-  async function recordOffset(session: string, offset: number): Promise<void> {
+  async function record(session: string, progress: { offset: number } | { committing_digest: Digest }): Promise<void> {
     await db.write(
       (tables) =>
         tables
           .updateTable('upload_sessions')
-          .set({ offset, updated_at: timestamp(clock) })
+          .set({ ...progress, updated_at: timestamp(clock) })
           .where('id', '=', session)
           .execute(),
       { sync: false },
     )
+  }
+
+  /** After a power cut the store may have fewer bytes than the row says; the client goes on from what there is. */
+  async function withTrueOffset<T>(session: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      if (isFault(error, 'chunkOutOfOrder')) await record(session, { offset: error.detail.expectedOffset })
+      throw isFault(error, 'chunkOutOfOrder') ? outOfOrder(session, error.detail.expectedOffset) : error
+    }
   }
 
   /** Writes a chunk after the bytes that are there; returns the new length. */
@@ -150,8 +160,8 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
     const { range } = chunk
     if (range === undefined) {
       const source = keepingWhatArrived(chunk.bytes)
-      const length = await store.append(row.store_session, offset, source.bytes)
-      if (length !== offset) await recordOffset(session, length)
+      const length = await withTrueOffset(session, () => store.append(row.store_session, offset, source.bytes))
+      if (length !== offset) await record(session, { offset: length })
       if (source.outcome.failure !== undefined) throw source.outcome.failure
       return length
     }
@@ -160,9 +170,11 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
     if (chunk.announcedBytes !== undefined && chunk.announcedBytes !== announced) {
       throw new Fault('sizeInvalid', { expected: announced, actual: chunk.announcedBytes })
     }
-    const length = await store.append(row.store_session, offset, atMost(chunk.bytes, announced))
+    const length = await withTrueOffset(session, () =>
+      store.append(row.store_session, offset, atMost(chunk.bytes, announced)),
+    )
     if (length - offset !== announced) throw new Fault('sizeInvalid', { expected: announced, actual: length - offset })
-    await recordOffset(session, length)
+    await record(session, { offset: length })
     return length
   }
 
@@ -172,13 +184,14 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
   }
 
   async function commit(row: SessionRow, size: number, digest: Digest): Promise<void> {
+    if (row.committing_digest !== digest) await record(row.id, { committing_digest: digest })
     try {
-      await store.commit(row.store_session, size, digest)
+      await withTrueOffset(row.id, () => store.commit(row.store_session, size, digest))
     } catch (error) {
       if (isFault(error, 'digestMismatch')) await forget(row)
-      // The bytes left the session, but the rows were never written (a crash, a full disk): the retry finishes the work.
-      const finishedBefore = isFault(error, 'blobUploadUnknown') && (await store.stat(digest))?.size === size
-      if (!finishedBefore) throw error
+      // Proved and moved into place by an earlier try whose rows were never written (a crash, a full disk).
+      const movedBefore = isFault(error, 'blobUploadUnknown') && row.committing_digest === digest
+      if (!movedBefore || (await store.stat(digest))?.size !== size) throw error
     }
   }
 
@@ -202,6 +215,7 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
             repository: place.repository,
             store_session: storeSession,
             offset: 0,
+            committing_digest: null,
             writer: null,
             writer_until: null,
             created_at: now,
@@ -273,6 +287,7 @@ interface SessionRow {
   readonly id: string
   readonly store_session: string
   readonly offset: number
+  readonly committing_digest: string | null
   readonly writer: string | null
   readonly writer_until: string | null
 }

@@ -1,5 +1,6 @@
 /** One file a table: row type, keys, invariants. Times are ISO 8601 in UTC with milliseconds; digests are text. */
 import type { BlobsTable } from './blobs.ts'
+import type { ResourceGroupsTable, ServicePrincipalsTable, SubscriptionsTable, TenantsTable } from './directory.ts'
 import type { LoginFailuresTable } from './login-failures.ts'
 import type { ManifestReferencesTable } from './manifest-references.ts'
 import type { ManifestsTable } from './manifests.ts'
@@ -20,7 +21,11 @@ export interface Tables {
   registry_passwords: RegistryPasswordsTable
   repositories: RepositoriesTable
   repository_blobs: RepositoryBlobsTable
+  resource_groups: ResourceGroupsTable
+  service_principals: ServicePrincipalsTable
   signing_keys: SigningKeysTable
+  subscriptions: SubscriptionsTable
   tags: TagsTable
+  tenants: TenantsTable
   upload_sessions: UploadSessionsTable
 }

@@ -12,6 +12,8 @@ export interface UploadSessionsTable {
   store_session: string
   /** Bytes that are known to be written, in order. */
   offset: number
+  /** What the session is being closed with, from just before the bytes leave it until the row goes; else null. */
+  committing_digest: string | null
   /** Who is writing now, and until when that is believed without a sign of life; both null between requests. */
   writer: string | null
   writer_until: string | null

@@ -1,0 +1,73 @@
+/** Reading a file ahead of its consumer, through two buffers. */
+import type { BufferPool } from './buffer-pool.ts'
+import { closeReadFile, type Descriptor, readSome } from './descriptor.ts'
+
+export interface FileSlice {
+  readonly file: Descriptor
+  readonly start: number
+  /** The first byte that is not wanted any more. */
+  readonly end: number
+}
+
+/**
+ * While the consumer uses one buffer, the next bytes are read into the other; asking for the next chunk takes the
+ * first one back. Throws when the file ends before `end`: a short answer must not look like a whole one. Closes the
+ * file when it is through, or told to stop.
+ */
+export class BlobReader implements AsyncIterableIterator<Uint8Array, undefined> {
+  readonly #slice: FileSlice
+  readonly #buffers: BufferPool
+  /** Where the next chunk starts. */
+  #position: number
+  /** What the consumer is looking at. */
+  #lent: Buffer | undefined
+  #ahead: { readonly buffer: Buffer; readonly bytes: Promise<number> } | undefined
+  readonly #spare: Buffer[] = []
+  #closed = false
+
+  constructor(slice: FileSlice, buffers: BufferPool) {
+    this.#slice = slice
+    this.#buffers = buffers
+    this.#position = slice.start
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    if (this.#lent) this.#spare.push(this.#lent)
+    this.#lent = undefined
+    if (this.#closed || this.#position >= this.#slice.end) return this.return()
+    try {
+      const { buffer, bytes } = this.#ahead ?? this.#read()
+      const length = await bytes
+      this.#position += length
+      this.#ahead = undefined
+      this.#lent = buffer
+      if (this.#position < this.#slice.end) this.#ahead = this.#read()
+      return { done: false, value: buffer.subarray(0, length) }
+    } catch (error) {
+      await this.return()
+      throw error
+    }
+  }
+
+  async return(): Promise<IteratorReturnResult<undefined>> {
+    if (!this.#closed) {
+      this.#closed = true
+      await this.#ahead?.bytes.catch(() => {}) // the system must be done with the buffer before somebody else gets it
+      for (const buffer of [this.#lent, this.#ahead?.buffer, ...this.#spare]) if (buffer) this.#buffers.give(buffer)
+      closeReadFile(this.#slice.file)
+    }
+    return { done: true, value: undefined }
+  }
+
+  #read(): { buffer: Buffer; bytes: Promise<number> } {
+    const buffer = this.#spare.pop() ?? this.#buffers.take()
+    const { file, end } = this.#slice
+    const bytes = readSome(file, buffer, Math.min(buffer.length, end - this.#position), this.#position)
+    bytes.catch(() => {}) // told to the consumer when it asks for this chunk, which may be never
+    return { buffer, bytes }
+  }
+}

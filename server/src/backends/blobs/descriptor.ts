@@ -1,0 +1,54 @@
+/**
+ * Plain file descriptors with promises. Not `FileHandle`: one that the garbage collector meets before it is closed ends
+ * the process, and whoever holds ours (a reader that nobody iterates, an append whose giver never answers) may be met.
+ */
+import * as fs from 'node:fs'
+import { promisify } from 'node:util'
+
+export type Descriptor = number
+
+export const openFile = promisify(fs.open)
+export const closeFile = promisify(fs.close)
+export const truncateFile = promisify(fs.ftruncate)
+export const syncFile = promisify(fs.fdatasync)
+
+/** At once, not in the thread pool: the system knows the size of an open file without asking the disk. */
+export const sizeOfFile = (file: Descriptor): number => fs.fstatSync(file).size
+/** Likewise: closing a file that was only read is bookkeeping. */
+export const closeReadFile = (file: Descriptor): void => fs.closeSync(file)
+
+const statExactly = promisify<Descriptor, { bigint: true }, fs.BigIntStats>(fs.fstat)
+const read = promisify(fs.read)
+const write = promisify(fs.write)
+
+export interface FileState {
+  readonly size: number
+  readonly modifiedNs: bigint
+  /** Whether the name is gone and only our descriptor is left. */
+  readonly removed: boolean
+}
+
+/** Two equal states: nobody has written in between, as far as the file system's clock can tell. */
+export async function stateOfFile(file: Descriptor): Promise<FileState> {
+  const { size, mtimeNs, nlink } = await statExactly(file, { bigint: true })
+  return { size: Number(size), modifiedNs: mtimeNs, removed: nlink === 0n }
+}
+
+/** Reads at least one byte, at most `length`, into the start of `buffer`; throws at the end of the file. */
+export async function readSome(
+  file: Descriptor,
+  buffer: Uint8Array,
+  length: number,
+  position: number,
+): Promise<number> {
+  const { bytesRead } = await read(file, buffer, 0, length, position)
+  if (bytesRead === 0) throw new Error(`the file is damaged: it ends after ${position} bytes, and more were expected`)
+  return bytesRead
+}
+
+export async function writeWhole(file: Descriptor, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await write(file, bytes, done, bytes.length - done, position + done)
+    done += bytesWritten
+  }
+}

@@ -1,0 +1,339 @@
+/**
+ * Blobs in a folder, for one machine; several processes may share it.
+ *
+ *     <folder>/sha256/ab/<hex>      a committed blob: complete, verified, on disk
+ *     <folder>/uploads/<session>    the bytes of an unfinished one
+ */
+import { createHash, type Hash, randomBytes } from 'node:crypto'
+import { mkdir, readdir, rename, stat, unlink } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { algorithmOf, type Digest, type DigestAlgorithm, hexOf, toDigest } from '@berth/oci'
+import { BoundedCache } from '../../base/bounded-cache.ts'
+import { Fault } from '../../base/fault.ts'
+import { faultOfDisk } from '../disk-full.ts'
+import { syncFolder } from '../sync-folder.ts'
+import { BlobReader, type FileSlice } from './blob-reader.ts'
+import type { BlobStat, BlobStore, ByteRange } from './blob-store.ts'
+import { BufferPool } from './buffer-pool.ts'
+import {
+  closeFile,
+  closeReadFile,
+  type Descriptor,
+  type FileState,
+  openFile,
+  readSome,
+  sizeOfFile,
+  stateOfFile,
+  syncFile,
+  truncateFile,
+} from './descriptor.ts'
+import { SessionGates } from './session-gate.ts'
+import { WriteBehind } from './write-behind.ts'
+
+const algorithms: readonly DigestAlgorithm[] = ['sha256', 'sha512']
+const hexPatterns = { sha256: /^[0-9a-f]{64}$/, sha512: /^[0-9a-f]{128}$/ }
+const sessionPattern = /^[0-9a-f]{32}$/
+const folderMode = 0o700
+const fileMode = 0o600
+const bufferBytes = 256 * 1024
+const keptBuffers = 16
+/** Blobs up to here are read in one go. */
+const smallBytes = 64 * 1024
+/** Sessions whose hash is remembered between requests; for others the file is read once more at the end. */
+const rememberedHashes = 1024
+
+/** Makes the folder when it is not there, for its owner only. */
+export async function openFilesystemBlobStore({ folder }: { readonly folder: string }): Promise<BlobStore> {
+  const root = resolve(folder)
+  await mkdir(root, { recursive: true, mode: folderMode })
+  for (const name of [...algorithms, 'uploads']) await mkdir(join(root, name), { recursive: true, mode: folderMode })
+  await syncFolder(root)
+  await syncFolder(dirname(root))
+  return new FilesystemBlobStore(root)
+}
+
+/** What this process has hashed of a session, good only while the file is as this process left it. */
+interface KnownHash {
+  /** Of sha256. */
+  readonly hash: Hash
+  readonly state: FileState
+}
+
+class FilesystemBlobStore implements BlobStore {
+  readonly #folder: string
+  readonly #buffers = new BufferPool(bufferBytes, keptBuffers)
+  readonly #gates = new SessionGates()
+  readonly #hashes = new BoundedCache<string, KnownHash>(rememberedHashes)
+  readonly #durableFolders = new Map<string, Promise<void>>()
+
+  constructor(folder: string) {
+    this.#folder = folder
+  }
+
+  async stat(digest: Digest): Promise<BlobStat | undefined> {
+    const size = await sizeOf(this.#blobPath(digest))
+    return size === undefined ? undefined : { size }
+  }
+
+  async read(digest: Digest, range?: ByteRange): Promise<AsyncIterable<Uint8Array>> {
+    const slice = await this.#openBlob(digest, range)
+    return slice.end - slice.start > smallBytes
+      ? new BlobReader(slice, this.#buffers)
+      : inOneChunk(await readWhole(slice))
+  }
+
+  async #openBlob(digest: Digest, range: ByteRange | undefined): Promise<FileSlice> {
+    const file = await openFile(this.#blobPath(digest), 'r').catch((error: unknown) => {
+      throw isMissing(error) ? new Fault('blobUnknown', { digest }) : error
+    })
+    try {
+      const size = sizeOfFile(file)
+      const { start, end } = range ? { start: range.start, end: range.end + 1 } : { start: 0, end: size }
+      if (end > size) throw new Error(`${digest} is damaged: it ends after ${size} bytes, and ${end} were asked for`)
+      return { file, start, end }
+    } catch (error) {
+      closeReadFile(file)
+      throw error
+    }
+  }
+
+  async begin(): Promise<string> {
+    const session = randomBytes(16).toString('hex')
+    const file = await openFile(this.#sessionPath(session), 'wx', fileMode).catch(throwDiskFault)
+    await closeFile(file)
+    return session
+  }
+
+  async append(session: string, offset: number, bytes: AsyncIterable<Uint8Array>): Promise<number> {
+    const path = this.#sessionPath(session)
+    return this.#gates.enter(session, { ends: false }, async (step) => {
+      const { file, hash } = await step(() => this.#openForAppend(path, session, offset))
+      try {
+        const writer = new WriteBehind({ file, offset, hash, buffers: this.#buffers, step })
+        try {
+          for await (const chunk of bytes) await writer.push(chunk)
+        } finally {
+          // Also when the giver fails: what arrived is kept. A failure to write it is the one to tell.
+          await writer.flush().catch(async (error: unknown) => {
+            // Half a buffer may be on a full disk. Should it stay there, the next append drops it.
+            await step(() => truncateFile(file, writer.written)).catch(() => {})
+            throw faultOfDisk(error)
+          })
+          await step(() => this.#rememberHash(session, file, hash))
+        }
+        return writer.written
+      } finally {
+        await closeFile(file)
+      }
+    })
+  }
+
+  async #openForAppend(
+    path: string,
+    session: string,
+    offset: number,
+  ): Promise<{ file: Descriptor; hash: Hash | undefined }> {
+    const file = await openSession(path, session)
+    try {
+      const state = await stateOfFile(file)
+      if (offset > state.size) throw new Fault('chunkOutOfOrder', { session, expectedOffset: state.size })
+      const known = this.#takeHash(session, state)
+      if (offset < state.size) await truncateFile(file, offset)
+      if (offset === 0) return { file, hash: createHash('sha256') }
+      return { file, hash: offset === state.size ? known : undefined }
+    } catch (error) {
+      await closeFile(file)
+      throw error
+    }
+  }
+
+  async commit(session: string, size: number, digest: Digest): Promise<void> {
+    const path = this.#sessionPath(session)
+    await this.#gates.enter(session, { ends: true }, (step) =>
+      step(async () => {
+        try {
+          await this.#verify(path, session, size, digest)
+          await this.#publish(path, size, digest)
+        } catch (error) {
+          throw faultOfDisk(error)
+        }
+      }),
+    )
+  }
+
+  /** Leaves exactly the first `size` bytes, on disk, after proving that they are what `digest` says. */
+  async #verify(path: string, session: string, size: number, digest: Digest): Promise<void> {
+    const file = await openSession(path, session)
+    try {
+      const found = await stateOfFile(file)
+      const known = this.#takeHash(session, found)
+      if (found.size < size) throw new Fault('chunkOutOfOrder', { session, expectedOffset: found.size })
+      if (found.size > size) await truncateFile(file, size)
+      const hashed = found.size > size ? await stateOfFile(file) : found
+      const algorithm = algorithmOf(digest)
+      const hash =
+        known && algorithm === 'sha256' && found.size === size ? known : await this.#hashFile(path, size, algorithm)
+      const actual = toDigest(algorithm, hash.digest('hex'))
+      if (actual !== digest) {
+        await removeFile(path)
+        throw new Fault('digestMismatch', { expected: digest, actual })
+      }
+      await syncFile(file)
+      if (!isSame(hashed, await stateOfFile(file))) {
+        await removeFile(path)
+        throw new Error(`upload session ${session} was written to by another process while it was committed`)
+      }
+    } finally {
+      await closeFile(file)
+    }
+  }
+
+  async #hashFile(path: string, size: number, algorithm: DigestAlgorithm): Promise<Hash> {
+    const hash = createHash(algorithm)
+    const file = await openFile(path, 'r')
+    for await (const chunk of new BlobReader({ file, start: 0, end: size }, this.#buffers)) {
+      hash.update(chunk)
+    }
+    return hash
+  }
+
+  /** A blob that is there already stays; one that lost bytes is replaced. */
+  async #publish(path: string, size: number, digest: Digest): Promise<void> {
+    const target = this.#blobPath(digest)
+    const folder = dirname(target)
+    if ((await sizeOf(target)) === size) {
+      await removeFile(path)
+    } else {
+      await this.#ensureFolder(folder)
+      await rename(path, target)
+    }
+    // In both cases: whoever renamed it may not have come to this line yet.
+    await syncFolder(folder)
+  }
+
+  /** Another process may have made the folder and died before its name was durable, so each process syncs it once. */
+  async #ensureFolder(folder: string): Promise<void> {
+    const known = this.#durableFolders.get(folder) ?? makeDurableFolder(folder)
+    this.#durableFolders.set(folder, known)
+    await known.catch((error: unknown) => {
+      this.#durableFolders.delete(folder)
+      throw error
+    })
+  }
+
+  async abort(session: string): Promise<void> {
+    if (!sessionPattern.test(session)) return
+    await this.#gates.enter(session, { ends: true }, (step) =>
+      step(async () => {
+        this.#hashes.delete(session)
+        await removeFile(this.#sessionPath(session))
+      }),
+    )
+  }
+
+  /** Not synced: a blob that a power cut brings back is one more that nobody names. */
+  async delete(digest: Digest): Promise<boolean> {
+    return removeFile(this.#blobPath(digest))
+  }
+
+  async *list(after?: Digest): AsyncIterable<Digest> {
+    for (const algorithm of algorithms) {
+      if (after !== undefined && algorithm < algorithmOf(after)) continue
+      const from = after !== undefined && algorithm === algorithmOf(after) ? hexOf(after) : ''
+      for (const prefix of await sortedNames(join(this.#folder, algorithm), /^[0-9a-f]{2}$/)) {
+        if (prefix < from.slice(0, 2)) continue
+        for (const hex of await sortedNames(join(this.#folder, algorithm, prefix), hexPatterns[algorithm])) {
+          if (hex > from) yield toDigest(algorithm, hex)
+        }
+      }
+    }
+  }
+
+  async dispose(): Promise<void> {}
+
+  #blobPath(digest: Digest): string {
+    const hex = hexOf(digest)
+    return join(this.#folder, algorithmOf(digest), hex.slice(0, 2), hex)
+  }
+
+  #sessionPath(session: string): string {
+    if (!sessionPattern.test(session)) throw new Fault('blobUploadUnknown', { session })
+    return join(this.#folder, 'uploads', session)
+  }
+
+  #takeHash(session: string, state: FileState): Hash | undefined {
+    const known = this.#hashes.get(session)
+    this.#hashes.delete(session)
+    return known && isSame(known.state, state) ? known.hash : undefined
+  }
+
+  async #rememberHash(session: string, file: Descriptor, hash: Hash | undefined): Promise<void> {
+    const state = await stateOfFile(file)
+    if (state.removed) throw new Fault('blobUploadUnknown', { session })
+    if (hash) this.#hashes.set(session, { hash, state })
+  }
+}
+
+async function openSession(path: string, session: string): Promise<Descriptor> {
+  return openFile(path, 'r+').catch((error: unknown) => {
+    throw isMissing(error) ? new Fault('blobUploadUnknown', { session }) : error
+  })
+}
+
+function isSame(one: FileState, other: FileState): boolean {
+  return one.size === other.size && one.modifiedNs === other.modifiedNs
+}
+
+async function readWhole({ file, start, end }: FileSlice): Promise<Uint8Array> {
+  try {
+    const bytes = Buffer.allocUnsafe(end - start)
+    for (let done = 0; done < bytes.length; ) {
+      done += await readSome(file, bytes.subarray(done), bytes.length - done, start + done)
+    }
+    return bytes
+  } finally {
+    closeReadFile(file)
+  }
+}
+
+async function* inOneChunk(bytes: Uint8Array): AsyncIterable<Uint8Array> {
+  if (bytes.length > 0) yield bytes
+}
+
+async function makeDurableFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: folderMode })
+  await syncFolder(dirname(folder))
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).size
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
+}
+
+/** False when there was nothing to remove. */
+async function removeFile(path: string): Promise<boolean> {
+  try {
+    await unlink(path)
+    return true
+  } catch (error) {
+    if (isMissing(error)) return false
+    throw error
+  }
+}
+
+async function sortedNames(folder: string, pattern: RegExp): Promise<string[]> {
+  const names = await readdir(folder)
+  return names.filter((name) => pattern.test(name)).sort()
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+}
+
+function throwDiskFault(error: unknown): never {
+  throw faultOfDisk(error)
+}

@@ -1,0 +1,9 @@
+/** Every migration by name, run in this order. Never edited after release: a change is a new file. */
+import type { Migration } from 'kysely/migration'
+import { registryCore } from './0001-registry-core.ts'
+import { directory } from './0002-directory.ts'
+
+export const migrations: Readonly<Record<string, Migration>> = {
+  '0001-registry-core': registryCore,
+  '0002-directory': directory,
+}

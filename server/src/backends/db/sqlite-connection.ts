@@ -1,0 +1,128 @@
+/** One connection to one SQLite file: prepared statements, waiting for locks, and errors in our words. */
+import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from 'node:sqlite'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely'
+import { BoundedCache } from '../../base/bounded-cache.ts'
+import type { Clock } from '../../base/clock.ts'
+import { Fault } from '../../base/fault.ts'
+import { diskFull } from '../disk-full.ts'
+
+const lockedLimitMs = 30_000
+const longestPauseMs = 20
+/** Queries come from a fixed set of functions; lists of values of changing length are what makes it grow. */
+const statementLimit = 256
+
+interface Statement {
+  readonly prepared: StatementSync
+  /** Empty for a statement that gives back no rows. */
+  readonly columns: readonly string[]
+}
+
+/**
+ * Waits for locks without stopping the event loop: SQLite's own busy handler would sleep in the middle of a call, and
+ * several processes share the file.
+ * Faults of every method that runs SQL: `unavailable` when the lock did not come for 30 seconds or the disk is full.
+ */
+export class SqliteConnection implements DatabaseConnection {
+  readonly #sqlite: DatabaseSync
+  readonly #clock: Clock
+  readonly #statements = new BoundedCache<string, Statement>(statementLimit)
+
+  constructor(file: string, clock: Clock) {
+    this.#sqlite = new DatabaseSync(file, { timeout: 0, enableForeignKeyConstraints: true })
+    this.#clock = clock
+  }
+
+  get inTransaction(): boolean {
+    return this.#sqlite.isTransaction
+  }
+
+  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    try {
+      return this.#run<R>(query)
+    } catch (error) {
+      if (isLocked(error)) return this.#whenFree(() => this.#run<R>(query))
+      throw faultOfSqlite(error)
+    }
+  }
+
+  // biome-ignore lint/correctness/useYield: it only refuses
+  async *streamQuery(): AsyncIterableIterator<never> {
+    throw new Error('an open cursor would hold back the write-ahead log: page through the list instead')
+  }
+
+  /** Runs a statement without parameters and rows, such as BEGIN. */
+  async exec(sql: string): Promise<void> {
+    await this.#whenFree(() => this.#sqlite.exec(sql))
+  }
+
+  /** Reads or sets a pragma and returns its single value. */
+  async pragma(text: string): Promise<SQLOutputValue | undefined> {
+    const row = await this.#whenFree(() => this.#sqlite.prepare(`PRAGMA ${text}`).get())
+    return row && Object.values(row)[0]
+  }
+
+  close(): void {
+    if (this.#sqlite.isOpen) this.#sqlite.close()
+  }
+
+  #run<R>({ sql, parameters }: CompiledQuery): QueryResult<R> {
+    const { prepared, columns } = this.#statement(sql)
+    const values = parameters as readonly SQLInputValue[]
+    if (columns.length > 0) return { rows: rowsOf(prepared.all(...values), columns) as R[] }
+    const { changes, lastInsertRowid } = prepared.run(...values)
+    return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }
+  }
+
+  #statement(sql: string): Statement {
+    const known = this.#statements.get(sql)
+    if (known) return known
+    const prepared = this.#sqlite.prepare(sql)
+    prepared.setReturnArrays(true)
+    const statement = { prepared, columns: prepared.columns().map((column) => column.name) }
+    this.#statements.set(sql, statement)
+    return statement
+  }
+
+  async #whenFree<T>(attempt: () => T): Promise<T> {
+    const deadline = this.#clock.now() + lockedLimitMs
+    for (let tries = 0; ; tries++) {
+      try {
+        return attempt()
+      } catch (error) {
+        if (!isLocked(error)) throw faultOfSqlite(error)
+        if (this.#clock.now() >= deadline) throw stillLocked(error)
+      }
+      await pause(1 + Math.random() * Math.min(longestPauseMs - 1, 2 ** tries))
+    }
+  }
+}
+
+/** Plain objects, as PostgreSQL's driver gives them; node:sqlite's own have no prototype and are slower to make. */
+function rowsOf(rows: unknown[], columns: readonly string[]): Record<string, SQLOutputValue>[] {
+  return rows.map((values) => {
+    const row: Record<string, SQLOutputValue> = {}
+    for (let i = 0; i < columns.length; i++) row[columns[i]!] = (values as SQLOutputValue[])[i]!
+    return row
+  })
+}
+
+/** The low byte of SQLite's extended result codes; https://www.sqlite.org/rescode.html */
+const resultCodes = { busy: 5, full: 13 }
+
+function isLocked(error: unknown): boolean {
+  return resultCodeOf(error) === resultCodes.busy
+}
+
+function faultOfSqlite(error: unknown): unknown {
+  return resultCodeOf(error) === resultCodes.full ? diskFull(error) : error
+}
+
+function stillLocked(cause: unknown): Fault<'unavailable'> {
+  return new Fault('unavailable', { retryAfterSeconds: 5, reason: 'the database is locked' }, { cause })
+}
+
+function resultCodeOf(error: unknown): number | undefined {
+  if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return undefined
+  return error.errcode & 0xff
+}

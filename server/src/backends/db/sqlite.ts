@@ -1,0 +1,196 @@
+/** The database of one machine: a SQLite file that several worker processes share. Start reading here. */
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { mkdir, open } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import type { DatabaseConnection, Kysely } from 'kysely'
+import { type Clock, systemClock } from '../../base/clock.ts'
+import { syncFolder } from '../sync-folder.ts'
+import type { Database, WriteOptions } from './database.ts'
+import { HandleFactory } from './handle.ts'
+import { migrate } from './migrate.ts'
+import { SqliteConnection } from './sqlite-connection.ts'
+import { sqliteDialect } from './sqlite-dialect.ts'
+import type { Tables } from './tables/index.ts'
+import { Turns } from './turns.ts'
+import { WalSync } from './wal-sync.ts'
+
+export interface SqliteOptions {
+  /** Made when it is not there, folder included, for its owner only. `:memory:` is a new, private database. */
+  readonly file: string
+  readonly clock?: Clock
+}
+
+/**
+ * Opens the file and brings its tables up to date; several processes may do so at once.
+ * Throws a plain Error when a newer version of the program has been here already.
+ */
+export async function openSqlite({ file, clock = systemClock }: SqliteOptions): Promise<Database> {
+  return file === ':memory:' ? openInMemory(clock) : openFile(resolve(file), clock)
+}
+
+async function openFile(file: string, clock: Clock): Promise<Database> {
+  await ensurePrivateFile(file)
+  const writer = new SqliteConnection(file, clock)
+  const connections = [writer]
+  try {
+    await configure(writer, { cacheKiB: 4_096 })
+    const mode = await writer.pragma('journal_mode=WAL')
+    if (mode !== 'wal') throw new Error(`${file}: this file system cannot share memory between processes (no WAL mode)`)
+    const reader = new SqliteConnection(file, clock)
+    connections.push(reader)
+    await configure(reader, { cacheKiB: 8_192 })
+    await migrateUnderLock(writer, file)
+    await reader.pragma('query_only=1')
+    const wal = await WalSync.open(file)
+    await wal.sync()
+    await syncFolder(dirname(file))
+    return new SqliteDatabase({ reader, writer, wal })
+  } catch (error) {
+    for (const connection of connections) connection.close()
+    throw error
+  }
+}
+
+/** One connection is all there is, and a read must not see half a transaction, so reads wait for their turn as well. */
+async function openInMemory(clock: Clock): Promise<Database> {
+  const connection = new SqliteConnection(':memory:', clock)
+  await migrateUnderLock(connection, ':memory:')
+  return new SqliteDatabase({ reader: connection, writer: connection, wal: undefined })
+}
+
+interface Parts {
+  readonly reader: SqliteConnection
+  readonly writer: SqliteConnection
+  /** Absent where there is nothing to make durable: in memory. */
+  readonly wal: WalSync | undefined
+}
+
+class SqliteDatabase implements Database {
+  readonly #reader: SqliteConnection
+  readonly #writer: SqliteConnection
+  readonly #wal: WalSync | undefined
+  readonly #handles = new HandleFactory(sqliteDialect)
+  readonly #turns = new Turns()
+  /** The write that the running code is a part of. */
+  readonly #current = new AsyncLocalStorage<{ ended: boolean }>()
+  /** What `dispose` waits for: everything that may be queued or waiting for the disk. */
+  readonly #pending = new Set<Promise<unknown>>()
+  #closed = false
+
+  constructor({ reader, writer, wal }: Parts) {
+    this.#reader = reader
+    this.#writer = writer
+    this.#wal = wal
+  }
+
+  async read<T>(fn: (db: Kysely<Tables>) => Promise<T>): Promise<T> {
+    this.#checkUsable()
+    return this.#reader === this.#writer ? this.#track(this.#turns.run(() => this.#read(fn))) : this.#read(fn)
+  }
+
+  async #read<T>(fn: (db: Kysely<Tables>) => Promise<T>): Promise<T> {
+    const handle = this.#handles.forReads(this.#reader)
+    try {
+      return await fn(handle.db)
+    } finally {
+      handle.end()
+    }
+  }
+
+  async write<T>(fn: (db: Kysely<Tables>) => Promise<T>, { sync = true }: WriteOptions = {}): Promise<T> {
+    this.#checkUsable()
+    return this.#track(this.#write(fn, sync))
+  }
+
+  async #write<T>(fn: (db: Kysely<Tables>) => Promise<T>, sync: boolean): Promise<T> {
+    const result = await this.#turns.run(() => this.#transact(fn))
+    if (sync) await this.#wal?.sync()
+    return result
+  }
+
+  async #transact<T>(fn: (db: Kysely<Tables>) => Promise<T>): Promise<T> {
+    const scope = { ended: false }
+    return inTransaction(this.#writer, this.#handles, async (db) => {
+      try {
+        return await this.#current.run(scope, () => fn(db))
+      } finally {
+        scope.ended = true
+      }
+    })
+  }
+
+  async dispose(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await Promise.allSettled(this.#pending)
+    await this.#wal?.close()
+    this.#reader.close()
+    this.#writer.close()
+  }
+
+  async #track<T>(work: Promise<T>): Promise<T> {
+    this.#pending.add(work)
+    try {
+      return await work
+    } finally {
+      this.#pending.delete(work)
+    }
+  }
+
+  /** Inside a write, an outer read would see old rows and an outer write would wait for itself. */
+  #checkUsable(): void {
+    if (this.#closed) throw new Error('the database is closed')
+    if (this.#current.getStore()?.ended === false) throw new Error('inside a write, use the handle it gave you')
+  }
+}
+
+async function inTransaction<T>(
+  connection: SqliteConnection,
+  handles: HandleFactory,
+  fn: (db: Kysely<Tables>) => Promise<T>,
+): Promise<T> {
+  await connection.exec('BEGIN IMMEDIATE')
+  const handle = handles.forTransaction(onlyInTransaction(connection))
+  try {
+    const result = await fn(handle.db)
+    handle.end()
+    await connection.exec('COMMIT')
+    return result
+  } catch (error) {
+    handle.end()
+    // A full disk may have rolled it back already.
+    if (connection.inTransaction) await connection.exec('ROLLBACK')
+    throw error
+  }
+}
+
+/** A full disk may end the transaction under its owner, whose next statements would then be committed one by one. */
+function onlyInTransaction(connection: SqliteConnection): DatabaseConnection {
+  return {
+    streamQuery: () => connection.streamQuery(),
+    async executeQuery(query) {
+      if (!connection.inTransaction) throw new Error('an earlier error has ended this transaction')
+      return connection.executeQuery(query)
+    },
+  }
+}
+
+async function migrateUnderLock(connection: SqliteConnection, file: string): Promise<void> {
+  await inTransaction(connection, new HandleFactory(sqliteDialect), (db) => migrate(db, file))
+}
+
+async function configure(connection: SqliteConnection, { cacheKiB }: { cacheKiB: number }): Promise<void> {
+  await connection.pragma('synchronous=NORMAL') // WalSync does the rest
+  await connection.pragma(`cache_size=-${cacheKiB}`)
+  await connection.pragma('temp_store=MEMORY')
+  // Pages. A checkpoint stops the event loop while it copies them, so not many; but each costs two syncs, so not few.
+  await connection.pragma('wal_autocheckpoint=4000')
+  await connection.pragma(`journal_size_limit=${64 * 1024 * 1024}`)
+}
+
+/** SQLite gives its log and shared memory the mode of the database. */
+async function ensurePrivateFile(file: string): Promise<void> {
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+  const handle = await open(file, 'a', 0o600)
+  await handle.close()
+}
