@@ -3,10 +3,11 @@
 export interface Config {
   /** The address to listen on; `127.0.0.1` also listens on `::1` where that exists. */
   readonly host: string
+  /** 0: any free one, known once the server listens. */
   readonly port: number
   /** The registries' parent domain, without a port: `localhost`, `registry.example.com`. Lower case. */
   readonly domain: string
-  /** The port that clients see, when it differs from `port` (`--domain registry.example.com:443`). */
+  /** The port that clients see: the domain's (`--domain registry.example.com:443`), else `port`, also when that is 0. */
   readonly publicPort: number
   /** Absolute path. */
   readonly dataFolder: string
@@ -22,7 +23,8 @@ export interface Config {
 
 export type TlsConfig =
   /** Certificates per name from the data folder's own authority; on loopback the same port answers plain HTTP too. */
-  | { readonly kind: 'local-authority' }
+  | { readonly kind: 'local-authority'; readonly folder: string }
+  /** PEM files, by absolute path; read again when they change. */
   | { readonly kind: 'files'; readonly certificate: string; readonly key: string }
   /** Plain HTTP only, for a proxy that ends TLS (`--http`). */
   | { readonly kind: 'none' }
