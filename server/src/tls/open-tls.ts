@@ -1,0 +1,28 @@
+/** From the configuration to what the listener needs: whose certificates, and what becomes of plain HTTP. */
+import { isIP } from 'node:net'
+import type { Config } from '../config/config.ts'
+import type { ListenerSecurity } from '../http/listener.ts'
+import { type Authority, openAuthority } from './authority.ts'
+import { openCertificateFiles } from './certificate-files.ts'
+import { isLoopback } from './names.ts'
+
+export async function openTls(config: Pick<Config, 'tls' | 'host' | 'domain'>): Promise<ListenerSecurity> {
+  if (config.tls.kind === 'none') return { plain: 'only' }
+  // oras and go-containerregistry's tools speak plain HTTP to `localhost`; elsewhere credentials must not travel so.
+  const plain = isLoopbackHost(config.host) ? 'also' : 'refuse'
+  if (config.tls.kind === 'files') return { plain, tls: await openCertificateFiles(config.tls) }
+  return { plain, tls: await openLocalAuthority(config, config.tls.folder) }
+}
+
+/** The same authority for every process of one configuration. */
+export function openLocalAuthority(
+  { host, domain }: Pick<Config, 'host' | 'domain'>,
+  folder: string,
+): Promise<Authority> {
+  const isEverywhere = host === '0.0.0.0' || host === '::'
+  return openAuthority({ folder, domain, extraNames: isEverywhere ? [] : [host] })
+}
+
+function isLoopbackHost(host: string): boolean {
+  return host === 'localhost' || (isIP(host) !== 0 && isLoopback(host))
+}
