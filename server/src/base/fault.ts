@@ -23,6 +23,8 @@ export type RegistryFaults = {
   /** `If-Match` or `If-None-Match` names another state than the one found. */
   preconditionFailed: { current: Digest | undefined }
   rangeInvalid: { value: string }
+  /** A download that begins behind the blob's end. */
+  rangeUnsatisfiable: { digest: Digest; size: number }
   repositoryUnknown: { repository: string }
   sizeInvalid: { expected: number; actual: number }
   tagInvalid: { value: string }
@@ -36,6 +38,7 @@ export type AccessFaults = {
   scopeInsufficient: { scopes: readonly Scope[] }
   /** Too many failed logins from this address or for this account. */
   loginsThrottled: { retryAfterSeconds: number }
+  registryUnknown: { registry: string }
   grantUnsupported: { grantType: string }
   tokenRequestInvalid: { reason: string }
 }
@@ -46,7 +49,6 @@ export type TransportFaults = {
   clientGone: { bytesReceived: number }
   hostUnknown: { host: string }
   methodNotAllowed: { allow: readonly string[] }
-  plainHttpRefused: { host: string }
   requestInvalid: { reason: string }
   routeUnknown: { path: string }
   unavailable: { retryAfterSeconds: number; reason: string }

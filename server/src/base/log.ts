@@ -1,6 +1,5 @@
 /** What the program says about itself: one line an event, facts first. Nothing secret is ever a fact. */
 import { pino } from 'pino'
-import pretty from 'pino-pretty'
 
 export interface Log {
   debug(facts: object, message: string): void
@@ -16,10 +15,10 @@ export interface LogOptions {
 }
 
 /** Writes to standard output. `flush` before the process ends. */
-export function createLog({ level, format }: LogOptions): Log & { flush(): void } {
+export async function createLog({ level, format }: LogOptions): Promise<Log & { flush(): void }> {
   const destination =
     format === 'pretty'
-      ? pretty({
+      ? (await import('pino-pretty')).default({
           destination: 1,
           sync: true,
           ignore: 'pid,hostname,correlationId,host,agent',

@@ -18,6 +18,9 @@ const hostPattern = /^(?:[a-z0-9](?:[a-z0-9._-]{0,252}[a-z0-9])?|\[[0-9a-f:.]{2,
 export function createClientView(trusted: (address: string) => boolean): (message: IncomingMessage) => ClientView {
   return (message) => {
     const peer = plainAddress(message.socket.remoteAddress ?? '')
+    // RFC 9112 §3.2: with two of them, we and whoever stands before us might each believe another one.
+    if (countHosts(message.rawHeaders) > 1)
+      throw new Fault('requestInvalid', { reason: 'there is more than one Host header' })
     const encrypted = (message.socket as TLSSocket).encrypted === true
     const direct = { scheme: encrypted ? 'https' : 'http', host: message.headers.host, address: peer } as const
     if (!trusted(peer)) return view(direct.scheme, direct.host, direct.address)
@@ -47,6 +50,12 @@ function view(scheme: 'http' | 'https', host: string | undefined, remoteAddress:
     throw new Fault('requestInvalid', { reason: 'the Host header is missing or malformed' })
   }
   return { scheme, authority, remoteAddress }
+}
+
+/** rawHeaders: names and values in turn. */
+function countHosts(rawHeaders: readonly string[]): number {
+  return rawHeaders.filter((text, index) => index % 2 === 0 && text.length === 4 && text.toLowerCase() === 'host')
+    .length
 }
 
 function lastOf(header: string | string[] | undefined): string | undefined {

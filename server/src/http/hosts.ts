@@ -7,8 +7,10 @@ const reserved = new Set(['login', 'management', 'portal'])
 export interface HostRules {
   /** The registry behind a client's host, or undefined for a host that is nobody's. */
   registryOf(authority: string): string | undefined
-  /** The login server of a registry: the name it is known by everywhere. */
+  /** The login server of a registry, with the port where clients write one. */
   loginServerOf(registry: string): string
+  /** The same without a port: what its tokens are good for, whatever port they are shown at. */
+  audienceOf(registry: string): string
 }
 
 /**
@@ -27,5 +29,6 @@ export function createHostRules(domain: string, publicPort: number, plainRegistr
       return name.includes('.') || reserved.has(name) ? undefined : name
     },
     loginServerOf: (registry) => `${registry}.${domain}${port}`,
+    audienceOf: (registry) => `${registry}.${domain}`,
   }
 }

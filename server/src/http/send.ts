@@ -17,19 +17,19 @@ export async function send(
   const isStream = typeof body === 'object' && Symbol.asyncIterator in body
   const headers: ReplyHeaders = { ...common, ...reply.headers }
   if (!isStream) {
-    const bytes = typeof body === 'string' ? Buffer.from(body) : body
+    const length = typeof body === 'string' ? Buffer.byteLength(body) : body.length
     const bodiless = reply.status === 204 || reply.status === 304
     writeHead(
       response,
       reply.status,
-      bodiless || 'Content-Length' in headers ? headers : { ...headers, 'Content-Length': bytes.length },
+      bodiless || 'Content-Length' in headers ? headers : { ...headers, 'Content-Length': length },
     )
-    if (method === 'HEAD' || bodiless || bytes.length === 0) {
+    if (method === 'HEAD' || bodiless || length === 0) {
       response.end()
       return 0
     }
-    response.end(bytes)
-    return bytes.length
+    response.end(body)
+    return length
   }
   writeHead(response, reply.status, headers)
   if (method === 'HEAD') {

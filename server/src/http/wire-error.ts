@@ -90,6 +90,11 @@ export const commonErrors: WireErrors<AccessFaults & TransportFaults> = {
     message: 'too many failed logins from this address; wait and try again with the right password',
     headers: retryAfter,
   },
+  registryUnknown: {
+    status: 404,
+    code: 'NAME_UNKNOWN',
+    message: ({ registry }) => `there is no registry named '${registry}'`,
+  },
   grantUnsupported: {
     status: 400,
     code: 'UNSUPPORTED',
@@ -113,11 +118,6 @@ export const commonErrors: WireErrors<AccessFaults & TransportFaults> = {
     code: 'UNSUPPORTED',
     message: 'The operation is unsupported.',
     headers: ({ allow }) => ({ Allow: allow.join(', ') }),
-  },
-  plainHttpRefused: {
-    status: 400,
-    code: 'UNSUPPORTED',
-    message: ({ host }) => `this port speaks HTTPS; use https://${host}`,
   },
   requestInvalid: { status: 400, code: 'UNSUPPORTED', message: ({ reason }) => reason },
   routeUnknown: { status: 404, code: 'NAME_UNKNOWN', message: 'page not found' },

@@ -4,7 +4,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { Fault } from '../../base/fault.ts'
 import type { Scope } from '../../base/scope.ts'
-import type { Registries } from '../directory/registries.ts'
+import type { Registries, RegistryRecord } from '../directory/registries.ts'
 import { type AccessEntry, reaches } from './claims.ts'
 import { type Credential, nullGuid } from './credential.ts'
 import type { LoginThrottle } from './login-throttle.ts'
@@ -15,8 +15,8 @@ import type { AccessToken, RegistryTokens } from './registry-tokens.ts'
 export interface Door {
   /** The registry's name. */
   readonly registry: string
-  /** Its login server, the audience of its tokens. */
-  readonly loginServer: string
+  /** What its tokens are good for: its login server without a port. */
+  readonly audience: string
   /** The client's address, for counting failures. */
   readonly address: string
 }
@@ -39,6 +39,8 @@ export interface Access {
   authenticate(credential: Credential | undefined, door: Door): Promise<Principal>
   /** Checks an ACR refresh token. Faults: `unauthenticated`. */
   authenticateRefreshToken(token: string, door: Door): Promise<Principal>
+  /** An ACR refresh token in the admin user's name, for whoever has the data folder in hand anyway. */
+  issueAdminRefreshToken(door: Omit<Door, 'address'>): Promise<string>
   /** An ACR access token for as much of the scopes as the principal is allowed, perhaps nothing. */
   issueAccessToken(principal: Principal, scopes: readonly Scope[], door: Door): Promise<string>
 }
@@ -53,34 +55,43 @@ export function createAccess({ registries, tokens, throttle }: AccessParts): Acc
   async function authenticate(credential: Credential | undefined, door: Door): Promise<Principal> {
     if (credential === undefined) throw new Fault('unauthenticated', { scopes: [] })
     if (credential.kind === 'bearer')
-      return tokenPrincipal(await tokens.verifyAccessToken(credential.token, door.loginServer))
+      return tokenPrincipal(await tokens.verifyAccessToken(credential.token, door.audience))
     if (credential.kind === 'anonymous') return anonymous(door)
     return byPassword(credential.username, credential.password, door)
   }
 
-  async function anonymous(door: Door): Promise<Principal> {
+  async function registryAt(door: Door): Promise<RegistryRecord> {
     const registry = await registries.findRegistry(door.registry)
-    if (registry?.anonymousPullEnabled !== true) throw new Fault('unauthenticated', { scopes: [] })
+    if (registry === undefined) throw new Fault('registryUnknown', { registry: door.registry })
+    return registry
+  }
+
+  async function anonymous(door: Door): Promise<Principal> {
+    const registry = await registryAt(door)
+    if (!registry.anonymousPullEnabled) throw new Fault('unauthenticated', { scopes: [] })
     return anonymousPrincipal
   }
 
   async function byPassword(username: string, password: string, door: Door): Promise<Principal> {
+    const registry = await registryAt(door)
     await throttle.check(door.address, username)
     const principal =
-      username === nullGuid ? await byToken(password, door) : await byAdminPassword(username, password, door)
+      username === nullGuid ? await byToken(password, door) : await byAdminPassword(username, password, registry)
     if (principal !== undefined) return principal
     await throttle.failed(door.address, username)
     throw new Fault('unauthenticated', { scopes: [] })
   }
 
-  async function byAdminPassword(username: string, password: string, door: Door): Promise<Principal | undefined> {
-    if (username.toLowerCase() !== door.registry) return undefined
-    const registry = await registries.findRegistry(door.registry)
-    if (registry?.adminUserEnabled !== true) return undefined
-    const passwords = await registries.listPasswords(door.registry)
+  async function byAdminPassword(
+    username: string,
+    password: string,
+    registry: RegistryRecord,
+  ): Promise<Principal | undefined> {
+    if (username.toLowerCase() !== registry.name || !registry.adminUserEnabled) return undefined
+    const passwords = await registries.listPasswords(registry.name)
     // Every password is compared, in constant time, so that the answer's time says nothing.
     const matches = passwords.filter(({ value }) => equal(value, password))
-    return matches.length > 0 ? adminPrincipal(door.registry) : undefined
+    return matches.length > 0 ? adminPrincipal(registry.name) : undefined
   }
 
   /** The null GUID's password is an ACR refresh token or an ACR access token. */
@@ -91,7 +102,7 @@ export function createAccess({ registries, tokens, throttle }: AccessParts): Acc
       if (!isUnauthenticated(error)) throw error
     }
     try {
-      return tokenPrincipal(await tokens.verifyAccessToken(token, door.loginServer))
+      return tokenPrincipal(await tokens.verifyAccessToken(token, door.audience))
     } catch (error) {
       if (!isUnauthenticated(error)) throw error
       return undefined
@@ -100,7 +111,7 @@ export function createAccess({ registries, tokens, throttle }: AccessParts): Acc
 
   /** A refresh token says who, not what: rights are looked up again each time it is used. */
   async function authenticateRefreshToken(token: string, door: Door): Promise<Principal> {
-    const { subject } = await tokens.verifyRefreshToken(token, door.loginServer)
+    const { subject } = await tokens.verifyRefreshToken(token, door.audience)
     const registry = await registries.findRegistry(door.registry)
     if (subject !== door.registry || registry?.adminUserEnabled !== true)
       throw new Fault('unauthenticated', { scopes: [] })
@@ -113,12 +124,17 @@ export function createAccess({ registries, tokens, throttle }: AccessParts): Acc
 
     async authorize(credential, needs, door) {
       // ACR: without a credential there is always a challenge; a client that may pull anonymously gets a token for it.
-      if (credential === undefined || credential.kind === 'anonymous')
+      if (credential === undefined || credential.kind === 'anonymous') {
+        await registryAt(door)
         throw new Fault('unauthenticated', { scopes: needs })
+      }
       const holder = await hold(credential, needs, door)
       if (!needs.every((need) => holder.may(need))) throw new Fault('scopeInsufficient', { scopes: needs })
       return holder
     },
+
+    issueAdminRefreshToken: ({ registry, audience }) =>
+      tokens.issueRefreshToken({ subject: registry, audience, tenant: nullGuid }),
 
     async issueAccessToken(principal, scopes, door) {
       const access = merge(scopes.map((scope) => ({ ...scope, actions: principal.grant(scope) })))
@@ -126,9 +142,10 @@ export function createAccess({ registries, tokens, throttle }: AccessParts): Acc
       const pullsAll = principal.grant({ type: 'repository', name: '*', actions: ['pull'] }).includes('pull')
       return tokens.issueAccessToken({
         subject: principal.subject,
-        audience: door.loginServer,
+        audience: door.audience,
         access,
         mountFrom: pushes && pullsAll ? ['*'] : [],
+        expiresAt: principal.expiresAt,
       })
     },
   }
@@ -136,7 +153,7 @@ export function createAccess({ registries, tokens, throttle }: AccessParts): Acc
   async function hold(credential: Credential, needs: readonly Scope[], door: Door): Promise<Holder> {
     try {
       if (credential.kind === 'bearer') {
-        const token = await tokens.verifyAccessToken(credential.token, door.loginServer)
+        const token = await tokens.verifyAccessToken(credential.token, door.audience)
         const may = (scope: Scope) => reaches(token.access, scope)
         const mayMountFrom = (repository: string) =>
           token.mountFrom.includes('*') || may({ type: 'repository', name: repository, actions: ['pull'] })
@@ -161,6 +178,7 @@ function tokenPrincipal(token: AccessToken): Principal {
   return {
     subject: token.subject,
     kind: 'token',
+    expiresAt: token.expiresAt,
     grant(scope) {
       const wanted = scope.actions.includes('*') ? [...repositoryActions, '*'] : scope.actions
       return wanted.filter((action) => reaches(token.access, { ...scope, actions: [action] }))

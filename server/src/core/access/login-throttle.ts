@@ -26,9 +26,10 @@ export function createLoginThrottle(
   clock: Clock,
   wait: (ms: number) => Promise<void> = (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
 ): LoginThrottle {
+  // The letter case of a user name does not matter, so it must not buy further attempts either.
   const subjects = (address: string, account: string) => [
     { subject: `address:${address}`, most: mostByAddress },
-    { subject: `account:${address}:${account.slice(0, 256)}`, most: mostByAccount },
+    { subject: `account:${address}:${account.slice(0, 256).toLowerCase()}`, most: mostByAccount },
   ]
 
   return {

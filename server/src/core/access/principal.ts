@@ -5,6 +5,8 @@ export interface Principal {
   /** The `sub` of its tokens, and its name in logs. */
   readonly subject: string
   readonly kind: 'admin' | 'anonymous' | 'token'
+  /** Milliseconds since the epoch; nothing issued to it may live longer. Absent for a password, which has no end. */
+  readonly expiresAt?: number | undefined
   /** The actions of the scope that it is allowed, `*` spelled out; in the scope's order. Empty: nothing. */
   grant(scope: Scope): readonly string[]
 }

@@ -1,7 +1,6 @@
 /** ACR refresh tokens and ACR access tokens: JWTs that only the registry itself has to understand. */
 import { randomUUID } from 'node:crypto'
 import { errors, jwtVerify, SignJWT } from 'jose'
-import { z } from 'zod'
 import { BoundedCache } from '../../base/bounded-cache.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
@@ -29,6 +28,8 @@ export interface AccessToken extends TokenSubject {
   readonly access: readonly AccessEntry[]
   /** Patterns of repositories whose blobs the subject may mount elsewhere; see docs/decisions/0006. */
   readonly mountFrom: readonly string[]
+  /** Milliseconds since the epoch; to issue: at the latest then, and never later than `accessTokenSeconds` from now. */
+  readonly expiresAt?: number | undefined
 }
 
 export interface RefreshToken extends TokenSubject {
@@ -44,18 +45,25 @@ export interface RegistryTokens {
   verifyRefreshToken(text: string, audience: string): Promise<TokenSubject>
 }
 
-const common = z.object({ sub: z.string(), exp: z.number() })
-const accessClaims = common.extend({
-  grant_type: z.literal('access_token'),
-  access: z.array(z.object({ type: z.string(), name: z.string(), actions: z.array(z.string()) })),
-  mount_from: z.array(z.string()).default([]),
-})
-const refreshClaims = common.extend({ grant_type: z.literal('refresh_token') })
+/** The claims that we write; behind our own signature they need no second look at their shape. */
+interface Claims {
+  readonly sub: string
+  /** Seconds since the epoch. */
+  readonly exp: number
+  readonly grant_type: 'access_token' | 'refresh_token'
+  readonly access: readonly AccessEntry[]
+  readonly mount_from?: readonly string[]
+}
 
 export function createRegistryTokens(keys: SigningKeys, clock: Clock): RegistryTokens {
-  const verified = new BoundedCache<string, { token: AccessToken; expiresAt: number }>(remembered)
+  const verified = new BoundedCache<string, AccessToken & { readonly expiresAt: number }>(remembered)
 
-  async function sign(claims: Record<string, unknown>, { subject, audience }: TokenSubject, seconds: number) {
+  async function sign(
+    claims: Record<string, unknown>,
+    { subject, audience }: TokenSubject,
+    seconds: number,
+    latest?: number,
+  ) {
     const key = await keys.getSigningKey()
     const now = Math.floor(clock.now() / 1000)
     return new SignJWT({ version: '1.0', roles: [], ...claims })
@@ -66,14 +74,14 @@ export function createRegistryTokens(keys: SigningKeys, clock: Clock): RegistryT
       .setAudience(audience)
       .setIssuedAt(now)
       .setNotBefore(now)
-      .setExpirationTime(now + seconds)
+      .setExpirationTime(Math.min(now + seconds, Math.floor((latest ?? Number.POSITIVE_INFINITY) / 1000)))
       .sign(key.privateKey)
   }
 
-  async function verify<Claims>(text: string, audience: string, claims: z.ZodType<Claims>): Promise<Claims> {
+  async function verify(text: string, audience: string, grantType: Claims['grant_type']): Promise<Claims> {
     if (text.length > longestToken) throw refused()
     try {
-      const { payload } = await jwtVerify(
+      const { payload } = await jwtVerify<Claims>(
         text,
         async ({ kid }) => {
           const key = kid === undefined ? undefined : await keys.findVerificationKey(kid)
@@ -89,19 +97,21 @@ export function createRegistryTokens(keys: SigningKeys, clock: Clock): RegistryT
           requiredClaims: ['sub', 'exp', 'nbf', 'iat'],
         },
       )
-      return claims.parse(payload)
+      if (payload.grant_type === grantType) return payload
     } catch (error) {
-      if (error instanceof errors.JOSEError || error instanceof z.ZodError) throw refused(error)
+      if (error instanceof errors.JOSEError) throw refused(error)
       throw error
     }
+    throw refused()
   }
 
   return {
-    issueAccessToken: ({ access, mountFrom, ...token }) =>
+    issueAccessToken: ({ access, mountFrom, expiresAt, ...token }) =>
       sign(
         { access, grant_type: 'access_token', ...(mountFrom.length === 0 ? {} : { mount_from: mountFrom }) },
         token,
         accessTokenSeconds,
+        expiresAt,
       ),
 
     issueRefreshToken: ({ tenant, ...token }) =>
@@ -113,15 +123,15 @@ export function createRegistryTokens(keys: SigningKeys, clock: Clock): RegistryT
 
     async verifyAccessToken(text, audience) {
       const known = verified.get(text)
-      if (known !== undefined && known.token.audience === audience && known.expiresAt > clock.now()) return known.token
-      const { sub, exp, access, mount_from } = await verify(text, audience, accessClaims)
-      const token = { subject: sub, audience, access, mountFrom: mount_from }
-      verified.set(text, { token, expiresAt: exp * 1000 })
+      if (known !== undefined && known.audience === audience && known.expiresAt > clock.now()) return known
+      const { sub, exp, access, mount_from = [] } = await verify(text, audience, 'access_token')
+      const token = { subject: sub, audience, access, mountFrom: mount_from, expiresAt: exp * 1000 }
+      verified.set(text, token)
       return token
     },
 
     async verifyRefreshToken(text, audience) {
-      const { sub } = await verify(text, audience, refreshClaims)
+      const { sub } = await verify(text, audience, 'refresh_token')
       return { subject: sub, audience }
     },
   }

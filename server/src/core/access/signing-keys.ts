@@ -107,7 +107,7 @@ export function createSigningKeys(db: Database, sealer: Sealer, clock: Clock): S
     },
     async findVerificationKey(kid) {
       const find = () => keys.find((key) => key.kid === kid && key.expiresAt > clock.now())
-      if (find() === undefined) await refresh(unknownKidMs)
+      await refresh(find() === undefined ? unknownKidMs : refreshMs)
       return find()?.publicKey
     },
     rotate: () => add(false),

@@ -22,12 +22,15 @@ const firstLocation = 'local'
 
 /**
  * Makes tenant, subscription, resource group, operator and registry, once: undefined when there is a tenant already.
+ * announce: keeps the secrets that are shown only here; until it has resolved, nothing is founded, and a start that dies
+ * before begins anew.
  * The registry accepts sparse manifests, as a place to try things; those made later do not, as in ACR.
  */
 export async function foundFirstTenant(
   db: Database,
   registries: Registries,
   clock: Clock,
+  announce: (founding: Founding) => Promise<void>,
 ): Promise<Founding | undefined> {
   if (await hasTenant(db)) return undefined
   const [tenantId, subscriptionId, clientId] = [randomUUID(), randomUUID(), randomUUID()]
@@ -39,6 +42,17 @@ export async function foundFirstTenant(
     anonymousPullEnabled: false,
     sparseManifestsEnabled: true,
   })
+  const password = (await registries.listPasswords(firstRegistry)).find(({ name }) => name === 'password')
+  if (password === undefined) throw new Error(`the registry ${firstRegistry} has no password`)
+  const founding = {
+    tenantId,
+    subscriptionId,
+    resourceGroup: firstGroup,
+    clientId,
+    clientSecret,
+    registry: { name: firstRegistry, username: firstRegistry, password: password.value },
+  }
+  await announce(founding)
   await db.write(async (tables) => {
     const created_at = timestamp(clock)
     const tenant_id = tenantId
@@ -57,16 +71,7 @@ export async function foundFirstTenant(
       .values({ client_id: clientId, tenant_id, display_name: 'operator', secret_hash: secretHash, created_at })
       .execute()
   })
-  const password = (await registries.listPasswords(firstRegistry)).find(({ name }) => name === 'password')
-  if (password === undefined) throw new Error(`the registry ${firstRegistry} has no password`)
-  return {
-    tenantId,
-    subscriptionId,
-    resourceGroup: firstGroup,
-    clientId,
-    clientSecret,
-    registry: { name: firstRegistry, username: firstRegistry, password: password.value },
-  }
+  return founding
 }
 
 async function hasTenant(db: Database): Promise<boolean> {

@@ -1,6 +1,7 @@
 /** Lists, each one page of an index: page 10,000 costs what page 1 costs. */
 import type { Digest } from '@berth/oci'
 import type { Database } from '../../backends/db/database.ts'
+import type { ManifestsTable } from '../../backends/db/tables/manifests.ts'
 import { Fault } from '../../base/fault.ts'
 import { storedDigest } from './blobs.ts'
 import { findRepository, type Place } from './place.ts'
@@ -40,7 +41,7 @@ export interface Listings {
   ): Promise<PageOf<Referrer>>
 }
 
-/** A page of referrers ends early when it holds this many bytes of annotations: the answer must stay a manifest's size. */
+/** A page of referrers ends early when it holds this many bytes: the answer must stay a manifest's size. */
 const referrerPageBytes = 3 * 1024 * 1024
 
 export function createListings(db: Database): Listings {
@@ -85,28 +86,34 @@ export function createListings(db: Database): Listings {
       return db.read(async (tables) => {
         const repositoryId = await findRepository(tables, place)
         if (repositoryId === undefined) return { entries: [], hasMore: false }
-        let query = tables
+        let referrers = tables
           .selectFrom('manifests')
           .where('repository_id', '=', repositoryId)
           .where('subject_digest', '=', subject)
           .where('digest', '>', page.last)
           .orderBy('digest')
+        if (artifactType !== undefined) referrers = referrers.where('artifact_type', '=', artifactType)
+        // Sizes come first: a thousand manifests may hold megabytes of annotations each. `octet_length` reads no content.
+        const found = await referrers
           .limit(page.limit + 1)
-          .select(['media_type', 'digest', 'size', 'artifact_type', 'annotations'])
-        if (artifactType !== undefined) query = query.where('artifact_type', '=', artifactType)
-        const rows = await query.execute()
+          .select(({ fn }) => [
+            'digest',
+            fn<number | null>('octet_length', ['annotations']).as('annotations_bytes'),
+            fn<number | null>('octet_length', ['artifact_type']).as('type_bytes'),
+          ])
+          .execute()
         let bytes = 0
-        const fitting = rows.findIndex((row, index) => {
-          bytes += row.annotations?.length ?? 0
+        const fitting = found.findIndex((row, index) => {
+          bytes += (row.annotations_bytes ?? 0) + (row.type_bytes ?? 0)
           return index > 0 && bytes > referrerPageBytes
         })
-        return cut(rows, fitting < 0 ? page.limit : Math.min(fitting, page.limit), (row) => ({
-          mediaType: row.media_type,
-          digest: storedDigest(row.digest),
-          size: row.size,
-          ...(row.artifact_type === null ? {} : { artifactType: row.artifact_type }),
-          ...(row.annotations === null ? {} : { annotations: JSON.parse(row.annotations) as Record<string, string> }),
-        }))
+        const limit = fitting < 0 ? page.limit : Math.min(fitting, page.limit)
+        const { entries, hasMore } = cut(found, limit, (row) => row.digest)
+        const rows = await referrers
+          .where('digest', '<=', entries.at(-1) ?? '')
+          .select(['media_type', 'digest', 'size', 'artifact_type', 'annotations'])
+          .execute()
+        return { entries: rows.map(referrerOf), hasMore }
       })
     },
   }
@@ -122,6 +129,16 @@ async function hasManifests(tables: Tables, repositoryId: number): Promise<boole
     .executeTakeFirst()
   return (row?.manifest_count ?? 0) > 0
 }
+
+type ReferrerRow = Pick<ManifestsTable, 'media_type' | 'digest' | 'size' | 'artifact_type' | 'annotations'>
+
+const referrerOf = (row: ReferrerRow): Referrer => ({
+  mediaType: row.media_type,
+  digest: storedDigest(row.digest),
+  size: row.size,
+  ...(row.artifact_type === null ? {} : { artifactType: row.artifact_type }),
+  ...(row.annotations === null ? {} : { annotations: JSON.parse(row.annotations) as Record<string, string> }),
+})
 
 function cut<Row, Entry>(rows: readonly Row[], limit: number, entryOf: (row: Row) => Entry): PageOf<Entry> {
   return { entries: rows.slice(0, limit).map(entryOf), hasMore: limit > 0 && rows.length > limit }

@@ -271,6 +271,13 @@ async function digestAt(tables: Tables, repositoryId: number, reference: Referen
   return row === undefined ? undefined : storedDigest(row.digest)
 }
 
+/** The sum of all sizes that the manifest states; they may be lies, so it ends where exact numbers end. */
+function imageSize({ config, layers, children }: ManifestDocument, bytes: Uint8Array): number {
+  const parts = [...(config === undefined ? [] : [config]), ...layers, ...children]
+  const sum = parts.reduce((total, { size }) => total + size, bytes.length)
+  return Math.min(sum, Number.MAX_SAFE_INTEGER)
+}
+
 /** The key of a manifest that is there already, its time moved; undefined when it is not. */
 async function touch(tables: Tables, repositoryId: number, digest: Digest, now: string): Promise<number | undefined> {
   const row = await tables
@@ -300,8 +307,7 @@ async function insert(
       digest,
       media_type: document.mediaType,
       size: bytes.length,
-      image_size:
-        bytes.length + (config?.size ?? 0) + [...layers, ...children].reduce((sum, part) => sum + part.size, 0),
+      image_size: imageSize(document, bytes),
       artifact_type: referrerArtifactType(document) ?? null,
       config_media_type: config?.mediaType ?? null,
       architecture: platform.architecture ?? null,

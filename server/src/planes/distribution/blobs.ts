@@ -46,7 +46,7 @@ async function blobReply(blob: Blob, { method, headers }: HttpRequest): Promise<
   if (range === 'whole') {
     return { status: 200, headers: { ...whole, 'Content-Length': size }, body: await blob.read() }
   }
-  if (range === 'unsatisfiable') return empty(416, { ...known, 'Content-Range': `bytes */${size}` })
+  if (range === 'unsatisfiable') throw new Fault('rangeUnsatisfiable', { digest, size })
   const part = {
     'Content-Length': range.end - range.start + 1,
     'Content-Range': `bytes ${range.start}-${range.end}/${size}`,

@@ -85,6 +85,17 @@ const registryErrors: WireErrors<RegistryFaults> = {
     detail: ({ current }) => ({ current: current ?? null }),
   },
   rangeInvalid: { status: 416, code: 'RANGE_INVALID', message: 'invalid content range' },
+  rangeUnsatisfiable: {
+    status: 416,
+    code: 'RANGE_INVALID',
+    message: 'the range lies outside the blob',
+    detail: ({ size }) => ({ size }),
+    headers: ({ digest, size }) => ({
+      'Docker-Content-Digest': digest,
+      'Accept-Ranges': 'bytes',
+      'Content-Range': `bytes */${size}`,
+    }),
+  },
   repositoryUnknown: {
     status: 404,
     code: 'NAME_UNKNOWN',

@@ -45,8 +45,11 @@ export function operatorPlane({ troubles, metrics, mayReadMetrics }: OperatorPar
         path: '/metrics',
         needs: nobody, // open to this machine and to the trusted proxies only
         spec: 'Prometheus, "Exposition formats"',
-        async handle(_, { remoteAddress, rawPath }) {
-          if (!isLoopback(remoteAddress) && !mayReadMetrics(remoteAddress)) {
+        async handle(_, { remoteAddress, rawPath, headers: sent }) {
+          // A proxy on this machine that was not named may speak for anybody.
+          const forwarded = sent['x-forwarded-for'] !== undefined || sent.forwarded !== undefined
+          const local = isLoopback(remoteAddress) && !forwarded
+          if (!local && !mayReadMetrics(remoteAddress)) {
             throw new Fault('routeUnknown', { path: rawPath })
           }
           const { contentType, text } = await metrics()

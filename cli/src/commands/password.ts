@@ -1,0 +1,29 @@
+import { type CommandDeclaration, CommandError, settingOptions } from '../command.ts'
+import { configOf } from '../config.ts'
+import { defaultRegistry, unknownRegistry, withCore } from '../core.ts'
+
+const names = ['password', 'password2'] as const
+
+export const password: CommandDeclaration = {
+  name: 'password',
+  summary: "Print a registry's admin password, for `docker login --password-stdin`.",
+  rest: '[registry]',
+  options: [
+    { flags: '--name <name>', description: 'which of the two: password or password2 (default: password)' },
+    { flags: '--renew', description: 'replace it first; the other one stays good' },
+    ...settingOptions(['data', 'config']),
+  ],
+  async run(given) {
+    const registry = (given.rest[0] ?? defaultRegistry).toLowerCase()
+    const wanted = given.options.name ?? 'password'
+    const name = names.find((known) => known === wanted)
+    if (name === undefined) throw new CommandError('--name: must be password or password2', 2)
+    const value = await withCore(configOf(given), async ({ registries }) => {
+      if (given.options.renew === true) return registries.regeneratePassword(registry, name)
+      return (await registries.listPasswords(registry)).find((one) => one.name === name)?.value
+    })
+    if (value === undefined) throw unknownRegistry(registry)
+    console.log(value)
+    return 0
+  },
+}

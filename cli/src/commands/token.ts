@@ -1,0 +1,19 @@
+import { type CommandDeclaration, settingOptions } from '../command.ts'
+import { configOf } from '../config.ts'
+import { defaultRegistry, unknownRegistry, withCore } from '../core.ts'
+
+export const token: CommandDeclaration = {
+  name: 'token',
+  summary: 'Print a refresh token (3 hours) for `docker login -u 00000000-0000-0000-0000-000000000000`.',
+  rest: '[registry]',
+  options: settingOptions(['data', 'domain', 'config']),
+  async run(given) {
+    const registry = (given.rest[0] ?? defaultRegistry).toLowerCase()
+    const value = await withCore(configOf(given), async ({ registries, access, hosts }) => {
+      if ((await registries.findRegistry(registry)) === undefined) throw unknownRegistry(registry)
+      return access.issueAdminRefreshToken({ registry, audience: hosts.audienceOf(registry) })
+    })
+    console.log(value)
+    return 0
+  },
+}

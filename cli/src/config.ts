@@ -1,0 +1,24 @@
+/** The server's configuration, as a command of the same machine sees it. */
+import type { Config } from '@berth/server/config/config.ts'
+import { ConfigError, loadConfig } from '@berth/server/config/load.ts'
+import { CommandError, type Given, usageExitCode } from './command.ts'
+
+/** Throws a `CommandError` that lists every mistake. */
+export function configOf({ options }: Given): Config {
+  try {
+    return loadConfig({ flags: options })
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    const [first, ...more] = error.mistakes
+    if (more.length === 0) throw new CommandError(first ?? '', usageExitCode, { cause: error })
+    const list = error.mistakes.map((mistake) => `  ${mistake}`).join('\n')
+    throw new CommandError(`the configuration has ${error.mistakes.length} mistakes:\n${list}`, usageExitCode, {
+      cause: error,
+    })
+  }
+}
+
+/** `localhost:8443`; without the port where it is HTTPS's own. */
+export function authorityOf(host: string, { publicPort }: Config): string {
+  return publicPort === 443 ? host : `${host}:${publicPort}`
+}

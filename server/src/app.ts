@@ -1,0 +1,147 @@
+/** Composition root: configuration in, running server out; the only file that sees every part. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createRequire } from 'node:module'
+import type { BlobStore } from './backends/blobs/blob-store.ts'
+import type { Database } from './backends/db/database.ts'
+import { openBlobStore, openDatabase } from './backends/open.ts'
+import { type Clock, systemClock } from './base/clock.ts'
+import type { Log } from './base/log.ts'
+import { sealerOf } from './base/seal.ts'
+import type { Keys } from './base/secret-key.ts'
+import type { Config } from './config/config.ts'
+import { type Access, createAccess, type Door } from './core/access/access.ts'
+import { parseAuthorization } from './core/access/credential.ts'
+import { createLoginThrottle } from './core/access/login-throttle.ts'
+import { createRegistryTokens } from './core/access/registry-tokens.ts'
+import { createSigningKeys, type SigningKeys } from './core/access/signing-keys.ts'
+import { firstRegistry } from './core/directory/founding.ts'
+import { createRegistries, type Registries } from './core/directory/registries.ts'
+import { createRegistry, type Registry } from './core/registry/registry.ts'
+import { addressList } from './http/address-list.ts'
+import { createClientView } from './http/authority.ts'
+import { createHostRules, type HostRules } from './http/hosts.ts'
+import type { ReplyHeaders } from './http/reply.ts'
+import type { HttpRequest } from './http/request.ts'
+import { createHandler, type Exchange } from './http/server.ts'
+import { distributionPlane } from './planes/distribution/index.ts'
+import { operatorPlane } from './planes/operator/index.ts'
+import { tokenPlane } from './planes/token/index.ts'
+
+export interface Backends {
+  readonly db: Database
+  readonly blobs: BlobStore
+  readonly clock: Clock
+  readonly wait: (ms: number) => Promise<void>
+}
+
+export interface Surroundings {
+  readonly log: Log
+  readonly keys: Keys
+  readonly observe: (exchange: Exchange) => void
+  readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>
+}
+
+/** The parts that work on the data, without a server: what commands on the same data folder use too. */
+export interface Core {
+  readonly db: Database
+  readonly registries: Registries
+  readonly registry: Registry
+  readonly access: Access
+  readonly signingKeys: SigningKeys
+  readonly hosts: HostRules
+  dispose(): Promise<void>
+}
+
+export interface App extends Core {
+  readonly handler: (message: IncomingMessage, response: ServerResponse) => void
+}
+
+/** How long a body that must be read whole may take to arrive. */
+const smallBodyTimeoutMs = 60_000
+
+export async function createCore(config: Config, keys: Keys, given: Partial<Backends> = {}): Promise<Core> {
+  const clock = given.clock ?? systemClock
+  const db = given.db ?? (await openDatabase(config.db, clock))
+  const blobs = given.blobs ?? (await openBlobStore(config.blobs))
+  const sealer = sealerOf(keys.seal)
+  const registries = createRegistries(db, sealer, clock)
+  const registry = createRegistry({ db, blobs, clock, sessionKey: keys.uploadSessions })
+  const signingKeys = createSigningKeys(db, sealer, clock)
+  const tokens = createRegistryTokens(signingKeys, clock)
+  const throttle = createLoginThrottle(db, clock, given.wait)
+  const access = createAccess({ registries, tokens, throttle })
+  const hosts = createHostRules(config.domain, config.publicPort, firstRegistry)
+  return {
+    db,
+    registries,
+    registry,
+    access,
+    signingKeys,
+    hosts,
+    async dispose() {
+      await blobs.dispose()
+      await db.dispose()
+    },
+  }
+}
+
+export async function createApp(
+  config: Config,
+  { log, keys, observe, metrics }: Surroundings,
+  given: Partial<Backends> = {},
+): Promise<App> {
+  const core = await createCore(config, keys, given)
+  const { access, hosts, registry, db } = core
+  const headers = commonHeaders(config)
+  const doorOf = (request: HttpRequest): Door => ({
+    registry: request.registry,
+    audience: hosts.audienceOf(request.registry),
+    address: request.remoteAddress,
+  })
+  const trusted = addressList(config.trustedProxies)
+  const handler = createHandler({
+    planes: [
+      distributionPlane(registry, headers),
+      tokenPlane(access, doorOf, headers),
+      operatorPlane({ troubles: () => findTroubles(db), metrics, mayReadMetrics: trusted }, headers),
+    ],
+    clientView: createClientView(trusted),
+    registryOf: hosts.registryOf,
+    authorize: (request, needs) =>
+      access.authorize(parseAuthorization(request.headers.authorization), needs, doorOf(request)),
+    log,
+    observe,
+    smallBodyTimeoutMs,
+  })
+  return { ...core, handler }
+}
+
+/** ACR's, but for HSTS on localhost: there it would bar the browser from every other program on the machine. */
+function commonHeaders(config: Config): ReplyHeaders {
+  return {
+    Server: `Berth/${version}`,
+    'X-Content-Type-Options': 'nosniff',
+    'Access-Control-Expose-Headers': [
+      'Docker-Content-Digest',
+      'WWW-Authenticate',
+      'Link',
+      'X-Ms-Correlation-Request-Id',
+    ],
+    ...(config.domain === 'localhost' || config.tls.kind === 'none'
+      ? {}
+      : { 'Strict-Transport-Security': 'max-age=31536000; includeSubDomains' }),
+  }
+}
+
+const { version } = createRequire(import.meta.url)('../package.json') as { version: string }
+
+async function findTroubles(db: Database): Promise<Record<string, string>> {
+  try {
+    await db.read((tables) => tables.selectFrom('registries').select('id').limit(1).execute())
+    return {}
+  } catch {
+    // The cause is the log's business: the endpoint is open to everybody.
+    return { database: 'does not answer' }
+  }
+}

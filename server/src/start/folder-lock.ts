@@ -1,0 +1,27 @@
+/** One server a data folder. */
+import { DatabaseSync } from 'node:sqlite'
+
+export interface FolderLock {
+  release(): void
+}
+
+/**
+ * Takes the folder for this process and its workers; undefined when another server has it. The operating system holds the
+ * lock (on an otherwise empty SQLite file), so that it falls free however the process ends.
+ */
+export function lockFolder(file: string): FolderLock | undefined {
+  const database = new DatabaseSync(file, { timeout: 0 })
+  try {
+    database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
+  } catch (error) {
+    database.close()
+    if (isBusy(error)) return undefined
+    throw error
+  }
+  return { release: () => database.close() }
+}
+
+/** SQLITE_BUSY (5), also in its extended forms. */
+function isBusy(error: unknown): boolean {
+  return ((error as { errcode?: number }).errcode ?? 0) % 256 === 5
+}

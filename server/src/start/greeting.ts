@@ -1,0 +1,49 @@
+/** What a start prints: where the server is and what to type next. Every line works when it is pasted. */
+import { resolve } from 'node:path'
+import type { Config } from '../config/config.ts'
+import type { Bootstrap } from './bootstrap-file.ts'
+
+export interface Greeting {
+  readonly config: Config
+  readonly bootstrapFile: string
+  /** Absent where the operator has put the file away. */
+  readonly bootstrap: Bootstrap | undefined
+  readonly firstStart: boolean
+  readonly milliseconds: number
+}
+
+export function greetingOf({ config, bootstrapFile, bootstrap, firstStart, milliseconds }: Greeting): string {
+  const scheme = config.tls.kind === 'none' ? 'http' : 'https'
+  const lines = [`Berth listens on ${scheme}://${listeningOn(config)} (ready after ${milliseconds} ms)`]
+  if (bootstrap === undefined) return `${lines.join('\n')}\n`
+  const server = dockerHost(config, bootstrap)
+  const isDefaultFolder = config.dataFolder === resolve('data')
+  const user = bootstrap.registry.username
+  const data = isDefaultFolder ? '' : ` --data ${quoted(config.dataFolder)}`
+  if (firstStart)
+    lines.push(`First start: names, addresses and secrets are in ${bootstrapFile} (only you can read it).`)
+  lines.push(
+    '',
+    'Try it:',
+    `  npx berth password${data} | docker login ${server} -u ${user} --password-stdin`,
+    `  docker pull hello-world && docker tag hello-world ${server}/hello-world`,
+    `  docker push ${server}/hello-world && docker pull ${server}/hello-world`,
+  )
+  if (config.tls.kind === 'local-authority') {
+    lines.push('', `Clients trust ${bootstrap.caCertificate}; \`npx berth trust\` says how to put it where they look.`)
+  }
+  lines.push('', 'Stop with Ctrl+C.')
+  return `${lines.join('\n')}\n`
+}
+
+/** Docker trusts `localhost` without any setting; other names need the certificate. */
+function dockerHost(config: Config, bootstrap: Bootstrap): string {
+  return config.domain === 'localhost' ? `localhost:${config.publicPort}` : bootstrap.registry.loginServer
+}
+
+function listeningOn({ host, port }: Config): string {
+  const name = host === '127.0.0.1' || host === '::1' ? 'localhost' : host.includes(':') ? `[${host}]` : host
+  return `${name}:${port}`
+}
+
+const quoted = (path: string) => (/^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`)

@@ -1,0 +1,13 @@
+/** What the first process and its workers say to each other. */
+import type { Config } from '../config/config.ts'
+
+export type FromWorker =
+  | { readonly kind: 'listening' }
+  /** The worker could not start; the sentence is for the operator. */
+  | { readonly kind: 'failed'; readonly reason: string }
+  | { readonly kind: 'metrics-wanted'; readonly id: number }
+
+export type ToWorker =
+  | { readonly kind: 'serve'; readonly config: Config }
+  | { readonly kind: 'drain' }
+  | { readonly kind: 'metrics'; readonly id: number; readonly contentType: string; readonly text: string }

@@ -1,0 +1,43 @@
+/** One serving process: the whole server with `--workers 1`, one of several otherwise. */
+import { createApp } from '../app.ts'
+import type { Log } from '../base/log.ts'
+import type { Config } from '../config/config.ts'
+import { createListener } from '../http/listener.ts'
+import { openTls } from '../tls/open-tls.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
+import { keysOf } from './prepare.ts'
+
+export interface Serving {
+  readonly metrics: Metrics
+  /** Refuses new connections, lets running requests finish for so long, then cuts them. */
+  drain(): Promise<void>
+  /** Nothing of its own: this process ends with its connections. */
+  kill(): void
+}
+
+/** allMetrics: Prometheus text for every process together, where there are several. */
+export async function serve(
+  config: Config,
+  log: Log,
+  allMetrics?: () => Promise<{ contentType: string; text: string }>,
+): Promise<Serving> {
+  const metrics = createMetrics()
+  const ownMetrics = async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() })
+  const app = await createApp(config, {
+    log,
+    keys: await keysOf(config),
+    observe: metrics.observe,
+    metrics: allMetrics ?? ownMetrics,
+  })
+  const listener = createListener({ handler: app.handler, log, ...(await openTls(config)) })
+  await listener.listen(config.host, config.port)
+  return {
+    metrics,
+    async drain() {
+      const cut = await listener.drain(config.drainSeconds * 1000)
+      if (cut > 0) log.warn({ connections: cut }, 'connections were cut at the end of the drain time')
+      await app.dispose()
+    },
+    kill: () => undefined,
+  }
+}

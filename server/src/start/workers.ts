@@ -1,0 +1,98 @@
+/** The first process with `--workers` above 1: starts the others, watches them, speaks for them. It serves nothing itself. */
+import cluster, { type Worker } from 'node:cluster'
+import { fileURLToPath } from 'node:url'
+import type { Log } from '../base/log.ts'
+import type { Config } from '../config/config.ts'
+import type { FromWorker, ToWorker } from './messages.ts'
+import { StartError } from './start-error.ts'
+
+/** Workers that load their code while the first process is still preparing what they will serve. */
+export interface WaitingWorkers {
+  /** Resolves when every worker listens. Throws `StartError` with the first one's reason when it cannot. */
+  serve(config: Config, log: Log): Promise<ServingWorkers>
+  /** Ends them before they have served anything. */
+  dismiss(): void
+}
+
+export interface ServingWorkers {
+  /** Tells all to finish; resolves when all have ended. */
+  drain(): Promise<void>
+  /** Ends them at once. */
+  kill(): void
+}
+
+/** A worker that dies is replaced after this long, so that one that cannot start does not spin. */
+const replaceAfterMs = 500
+
+export function forkWorkers(count: number): WaitingWorkers {
+  cluster.setupPrimary({ exec: fileURLToPath(new URL('./worker.ts', import.meta.url)), args: [] })
+  const waiting = Array.from({ length: count }, () => cluster.fork())
+  return {
+    serve: (config, log) => serve(waiting, config, log),
+    dismiss: killAll,
+  }
+}
+
+async function serve(waiting: readonly Worker[], config: Config, log: Log): Promise<ServingWorkers> {
+  let draining = false
+
+  function begin(worker: Worker): Promise<void> {
+    tell(worker, { kind: 'serve', config })
+    return new Promise((resolve, reject) => {
+      worker.on('message', (message: FromWorker) => {
+        if (message.kind === 'listening') resolve()
+        else if (message.kind === 'failed') reject(new StartError(message.reason))
+        else if (message.kind === 'metrics-wanted') void sendMetrics(worker, message.id, log)
+      })
+      worker.once('exit', (code, signal) => {
+        reject(new StartError(`a worker ended before it listened (${signal ?? `exit code ${code}`})`))
+        if (draining) return
+        log.error({ worker: worker.process.pid, code, signal }, 'a worker ended; starting another')
+        setTimeout(() => {
+          if (draining) return
+          begin(cluster.fork()).catch((error: unknown) => log.error({ err: error }, 'a worker could not be replaced'))
+        }, replaceAfterMs)
+      })
+    })
+  }
+
+  try {
+    await Promise.all(waiting.map(begin))
+  } catch (error) {
+    draining = true
+    killAll()
+    throw error
+  }
+  return {
+    async drain() {
+      draining = true
+      const workers = living()
+      const ending = workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve)))
+      for (const worker of workers) tell(worker, { kind: 'drain' })
+      await Promise.all(ending)
+    },
+    kill: killAll,
+  }
+}
+
+async function sendMetrics(worker: Worker, id: number, log: Log): Promise<void> {
+  try {
+    const { AggregatorRegistry } = await import('prom-client')
+    const aggregator = new AggregatorRegistry()
+    const text = await aggregator.clusterMetrics()
+    tell(worker, { kind: 'metrics', id, contentType: aggregator.contentType, text })
+  } catch (error) {
+    log.warn({ err: error }, 'the metrics of the workers could not be put together')
+    tell(worker, { kind: 'metrics', id, contentType: 'text/plain', text: '' })
+  }
+}
+
+const living = (): Worker[] => Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined)
+
+function killAll(): void {
+  for (const worker of living()) worker.process.kill('SIGKILL')
+}
+
+function tell(worker: Worker, message: ToWorker): void {
+  if (worker.isConnected()) worker.send(message)
+}
