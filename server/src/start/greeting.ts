@@ -26,8 +26,8 @@ export function greetingOf({ config, bootstrapFile, bootstrap, firstStart, milli
     '',
     'Try it:',
     `  npx berth password${data} | docker login ${server} -u ${user} --password-stdin`,
-    `  docker pull hello-world && docker tag hello-world ${server}/hello-world`,
-    `  docker push ${server}/hello-world && docker pull ${server}/hello-world`,
+    `  printf 'FROM scratch\\nCOPY . /docs/\\n' | docker build -t ${server}/samples/docs:v1 -f - docs`,
+    `  docker push ${server}/samples/docs:v1 && docker pull ${server}/samples/docs:v1`,
   )
   if (config.tls.kind === 'local-authority') {
     lines.push('', `Clients trust ${bootstrap.caCertificate}; \`npx berth trust\` says how to put it where they look.`)
