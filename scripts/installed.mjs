@@ -71,8 +71,9 @@ export function findHandMadeInstallation(root, { fingerprint, lockText, manifest
   return { fingerprint, development }
 }
 
-/** An optional package for another operating system or processor, which npm leaves out. */
+/** An optional package for another operating system, processor or (perhaps) C library, which npm leaves out. */
 function isForAnotherMachine(entry) {
   const accepts = (names, name) => names === undefined || [names].flat().includes(name)
-  return entry.optional === true && !(accepts(entry.os, process.platform) && accepts(entry.cpu, process.arch))
+  const fits = accepts(entry.os, process.platform) && accepts(entry.cpu, process.arch) && entry.libc === undefined
+  return entry.optional === true && !fits
 }

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, suite, test } from 'node:test'
+import { createAuthority } from '../tls/issue.ts'
 import type { Config } from './config.ts'
 import { ConfigError, type ConfigSources, loadConfig } from './load.ts'
 
@@ -28,8 +29,6 @@ function aFile(name: string, content: string): string {
   writeFileSync(path, content)
   return path
 }
-
-const pem = '-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n'
 
 suite('configuration', () => {
   test('has a default for everything', () => {
@@ -118,9 +117,17 @@ suite('configuration', () => {
     ])
   })
 
-  test('a certificate and its key belong together and exclude plain HTTP', () => {
-    const certificate = aFile('cert.pem', pem)
-    const key = aFile('key.pem', pem)
+  test('a certificate and its key belong together and exclude plain HTTP', async () => {
+    const [pair, other] = [
+      await createAuthority(['localhost'], Date.now()),
+      await createAuthority(['localhost'], Date.now()),
+    ]
+    const certificate = aFile('cert.pem', pair.certificate)
+    const key = aFile('key.pem', pair.key)
+    assert.match(
+      mistakesOf({ flags: { 'tls-cert': certificate, 'tls-key': aFile('other.pem', other.key) } }).join(),
+      /^--tls-key: does not belong to --tls-cert \(.*mismatch\)$/,
+    )
     assert.deepEqual(load({ flags: { 'tls-cert': 'cert.pem', 'tls-key': key } }).tls, {
       kind: 'files',
       certificate,

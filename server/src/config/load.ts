@@ -1,6 +1,7 @@
 /** From flags, variables and a file to a `Config`, or to the list of everything that is wrong with them. */
-import { accessSync, constants, readFileSync, statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { createSecureContext } from 'node:tls'
 import type { Config, TlsConfig } from './config.ts'
 import { type Environment, readVariables, type SettingName, variables } from './env.ts'
 import { readConfigFile } from './file.ts'
@@ -115,20 +116,32 @@ function checkTls(
   if (certificate === undefined && key === undefined) return undefined
   if (key === undefined) mistakes.push(`${certificate?.source}: needs --tls-key (${variables['tls-key']}) too`)
   if (certificate === undefined) mistakes.push(`${key?.source}: needs --tls-cert (${variables['tls-cert']}) too`)
-  for (const name of ['tls-cert', 'tls-key'] as const) {
-    const trouble = values[name] === undefined ? undefined : findTrouble(paths(name))
-    if (trouble !== undefined) mistakes.push(`${given.get(name)?.source}: ${trouble}`)
+  const files = { certificate: paths('tls-cert'), key: paths('tls-key') }
+  const pem = { certificate: readPem('tls-cert', files.certificate), key: readPem('tls-key', files.key) }
+  const misfit = pem.certificate && pem.key && findMisfit(pem.certificate, pem.key)
+  if (misfit) mistakes.push(`${key?.source}: does not belong to ${certificate?.source} (${misfit})`)
+  return { kind: 'files', ...files }
+
+  function readPem(name: 'tls-cert' | 'tls-key', file: string): string | undefined {
+    if (values[name] === undefined) return undefined
+    try {
+      const text = readFileSync(file, 'latin1')
+      if (text.includes('-----BEGIN ')) return text
+      mistakes.push(`${given.get(name)?.source}: ${file} is not a PEM file`)
+    } catch (error) {
+      mistakes.push(`${given.get(name)?.source}: cannot read ${file} (${(error as NodeJS.ErrnoException).code})`)
+    }
+    return undefined
   }
-  return { kind: 'files', certificate: paths('tls-cert'), key: paths('tls-key') }
 }
 
-/** What is wrong with a PEM file, as far as one can tell without the other. */
-function findTrouble(file: string): string | undefined {
+/** Why a certificate and a key cannot be used together, in OpenSSL's words. */
+function findMisfit(certificate: string, key: string): string | undefined {
   try {
-    accessSync(file, constants.R_OK)
-    return readFileSync(file, 'latin1').includes('-----BEGIN ') ? undefined : `${file} is not a PEM file`
+    createSecureContext({ cert: certificate, key, ca: [] })
+    return undefined
   } catch (error) {
-    return `cannot read ${file} (${(error as NodeJS.ErrnoException).code})`
+    return (error as Error).message
   }
 }
 

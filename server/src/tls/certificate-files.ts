@@ -3,7 +3,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { type CertificatePair, secureContextOf } from './certificate-pair.ts'
 
 export interface CertificateFiles {
-  /** The newest pair; while one file is new and the other still old, the last one that belonged together. */
+  /** The newest pair. Rejects while one file is new and the other still old: the caller keeps what it has. */
   defaultCertificate(): Promise<CertificatePair>
 }
 
