@@ -19,9 +19,6 @@ export async function withCore<T>(config: Config, work: (core: Core) => Promise<
   }
 }
 
-/** The registry that a command without a name means. */
-export const defaultRegistry = 'berth'
-
 export function unknownRegistry(name: string): CommandError {
   return new CommandError(`there is no registry named ${name}; \`berth registry\` lists them`)
 }

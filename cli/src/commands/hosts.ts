@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
+import { firstRegistry, planeHosts } from '@berth/server/base/host-names.ts'
 import type { CommandDeclaration } from '../command.ts'
 import { settingOptions } from '../command.ts'
 import { configOf } from '../config.ts'
@@ -11,8 +12,8 @@ export const hosts: CommandDeclaration = {
   options: settingOptions(['domain', 'host', 'config']),
   async run(given) {
     const { domain, host } = configOf(given)
-    const registries = given.rest.length > 0 ? given.rest : ['berth']
-    const names = [...registries, 'management', 'login', 'portal'].map((name) => `${name}.${domain}`)
+    const registries = given.rest.length > 0 ? given.rest : [firstRegistry]
+    const names = [...registries, ...planeHosts].map((name) => `${name}.${domain}`)
     const unknown = await findUnknown(names, isKnown)
     if (unknown.length === 0) {
       console.log(`Nothing is needed: this machine knows ${names.join(', ')}.`)

@@ -1,6 +1,7 @@
+import { firstRegistry } from '@berth/server/base/host-names.ts'
 import { type CommandDeclaration, CommandError, settingOptions } from '../command.ts'
 import { configOf } from '../config.ts'
-import { defaultRegistry, unknownRegistry, withCore } from '../core.ts'
+import { unknownRegistry, withCore } from '../core.ts'
 
 const names = ['password', 'password2'] as const
 
@@ -14,7 +15,7 @@ export const password: CommandDeclaration = {
     ...settingOptions(['data', 'config']),
   ],
   async run(given) {
-    const registry = (given.rest[0] ?? defaultRegistry).toLowerCase()
+    const registry = (given.rest[0] ?? firstRegistry).toLowerCase()
     const wanted = given.options.name ?? 'password'
     const name = names.find((known) => known === wanted)
     if (name === undefined) throw new CommandError('--name: must be password or password2', 2)

@@ -1,6 +1,7 @@
+import { firstRegistry } from '@berth/server/base/host-names.ts'
 import { type CommandDeclaration, settingOptions } from '../command.ts'
 import { configOf } from '../config.ts'
-import { defaultRegistry, unknownRegistry, withCore } from '../core.ts'
+import { unknownRegistry, withCore } from '../core.ts'
 
 export const token: CommandDeclaration = {
   name: 'token',
@@ -8,7 +9,7 @@ export const token: CommandDeclaration = {
   rest: '[registry]',
   options: settingOptions(['data', 'domain', 'config']),
   async run(given) {
-    const registry = (given.rest[0] ?? defaultRegistry).toLowerCase()
+    const registry = (given.rest[0] ?? firstRegistry).toLowerCase()
     const value = await withCore(configOf(given), async ({ registries, access, hosts }) => {
       if ((await registries.findRegistry(registry)) === undefined) throw unknownRegistry(registry)
       return access.issueAdminRefreshToken({ registry, audience: hosts.audienceOf(registry) })

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
+import { firstRegistry } from '@berth/server/base/host-names.ts'
 import type { Config } from '@berth/server/config/config.ts'
 import { type CommandDeclaration, CommandError, settingOptions } from '../command.ts'
 import { authorityOf, configOf } from '../config.ts'
@@ -21,7 +22,7 @@ export const trust: CommandDeclaration = {
   ],
   async run(given) {
     const config = configOf(given)
-    const authority = readAuthority(config, given.rest.length > 0 ? given.rest : ['berth'])
+    const authority = readAuthority(config, given.rest.length > 0 ? given.rest : [firstRegistry])
     console.log(`The certificate authority is ${authority.file} (${authority.name}).`)
     const domains = [...new Set(['localhost', config.domain])].join(', ')
     console.log(`It can vouch for nothing but ${domains}, names below, and addresses of this machine.\n`)

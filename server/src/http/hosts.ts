@@ -1,8 +1,8 @@
 /** Which registry a host names. Rules only: whether the registry exists is asked where it matters. */
+import { planeHosts } from '../base/host-names.ts'
 import { isLoopback, splitAuthority } from './authority.ts'
 
-/** The names under the domain that are planes of their own and never registries. */
-const reserved = new Set(['login', 'management', 'portal'])
+const reserved: ReadonlySet<string> = new Set(planeHosts)
 
 export interface HostRules {
   /** The registry behind a client's host, or undefined for a host that is nobody's. */

@@ -77,9 +77,10 @@ async function serve(
     match = router.find(method, decodePath(rawPath))
     if (match === undefined) throw new Fault('routeUnknown', { path: rawPath })
     const { needs, handle } = match.route
-    if (needs !== nobody) caller = await parts.authorize(request, needs(match.parameters as never))
+    const parameters = match.parameters as never
+    if (needs !== nobody) caller = await parts.authorize(request, needs(parameters))
     const authorized: AuthorizedRequest = Object.assign(request, { caller })
-    reply = await handle(match.parameters as never, authorized)
+    reply = await whileAwake(message, () => handle(parameters, authorized))
   } catch (error) {
     failure = error
     reply = error instanceof Fault ? plane.fault(error, request ?? fallback) : plane.bug(correlationId)
@@ -110,6 +111,26 @@ async function serve(
   if (failure === undefined) parts.log.info(line, 'request')
   else if (failure instanceof Fault) parts.log.info({ ...line, fault: failure.code, ...causeOf(failure) }, 'request')
   else parts.log.error({ ...line, err: failure }, 'request failed')
+}
+
+/** How often a connection that waits for us is kept from counting as idle. */
+const awakeMs = 20_000
+
+/**
+ * The listener cuts connections that stand still. Once a body has arrived it is not the client's silence but our work,
+ * such as hashing a huge blob again, that takes the time.
+ */
+async function whileAwake<T>(message: IncomingMessage, work: () => T | Promise<T>): Promise<T> {
+  if (message.method === 'GET' || message.method === 'HEAD') return work()
+  const { socket } = message
+  const timer = setInterval(() => {
+    if (message.complete) socket.setTimeout(socket.timeout ?? 0)
+  }, awakeMs)
+  try {
+    return await work()
+  } finally {
+    clearInterval(timer)
+  }
 }
 
 /** The cause of a fault is logged where it is the server's trouble, not the client's mistake. */

@@ -1,5 +1,6 @@
 /** From the configuration to what the listener needs: whose certificates, and what becomes of plain HTTP. */
 import { isIP } from 'node:net'
+import { firstRegistry, planeHosts } from '../base/host-names.ts'
 import type { Config } from '../config/config.ts'
 import type { ListenerSecurity } from '../http/listener.ts'
 import { type Authority, openAuthority } from './authority.ts'
@@ -20,7 +21,9 @@ export function openLocalAuthority(
   folder: string,
 ): Promise<Authority> {
   const isEverywhere = host === '0.0.0.0' || host === '::'
-  return openAuthority({ folder, domain, extraNames: isEverywhere ? [] : [host] })
+  // The names that everybody uses stand in the default certificate, so that no worker has to issue them first.
+  const usual = [firstRegistry, ...planeHosts].map((name) => `${name}.${domain}`)
+  return openAuthority({ folder, domain, extraNames: isEverywhere ? usual : [...usual, host] })
 }
 
 function isLoopbackHost(host: string): boolean {

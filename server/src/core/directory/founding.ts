@@ -2,6 +2,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { Database } from '../../backends/db/database.ts'
 import type { Clock } from '../../base/clock.ts'
+import { firstRegistry } from '../../base/host-names.ts'
 import { timestamp } from '../../base/timestamp.ts'
 import type { Registries } from './registries.ts'
 import { hashSecret } from './secret-hash.ts'
@@ -16,7 +17,6 @@ export interface Founding {
   readonly registry: { readonly name: string; readonly username: string; readonly password: string }
 }
 
-export const firstRegistry = 'berth'
 const firstGroup = 'default'
 const firstLocation = 'local'
 

@@ -184,7 +184,12 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
   }
 
   async function commit(row: SessionRow, size: number, digest: Digest): Promise<void> {
-    if (row.committing_digest !== digest) await record(row.id, { committing_digest: digest })
+    // After an end that got lost, the bytes may be gone, and only their size is known: no other digest may profit from it.
+    if (row.committing_digest !== null && row.committing_digest !== digest) {
+      await forget(row)
+      throw new Fault('blobUploadInvalid', { session: row.id })
+    }
+    if (row.committing_digest === null) await record(row.id, { committing_digest: digest })
     try {
       await withTrueOffset(row.id, () => store.commit(row.store_session, size, digest))
     } catch (error) {
