@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Fault } from '../base/fault.ts'
 
 export interface BodyReader {
+  /** A chunk is valid only until the next one is asked for: its memory is given back at once. */
   stream(): AsyncIterable<Uint8Array>
   read(limitBytes: number): Promise<Buffer>
 }
@@ -14,6 +15,13 @@ export interface BodyReader {
  */
 export function bodyReader(message: IncomingMessage, response: ServerResponse, smallBodyTimeoutMs: number): BodyReader {
   async function* stream(): AsyncGenerator<Uint8Array, void, undefined> {
+    for await (const chunk of arriving()) {
+      yield chunk
+      release(chunk)
+    }
+  }
+
+  async function* arriving(): AsyncGenerator<Buffer, void, undefined> {
     invite(message, response)
     let bytesReceived = 0
     try {
@@ -34,7 +42,7 @@ export function bodyReader(message: IncomingMessage, response: ServerResponse, s
       timer = setTimeout(() => reject(new Fault('bodyTooSlow', { timeoutMs: smallBodyTimeoutMs })), smallBodyTimeoutMs)
     })
     try {
-      return await Promise.race([collect(stream(), limitBytes), late])
+      return await Promise.race([collect(arriving(), limitBytes), late])
     } finally {
       clearTimeout(timer)
     }
@@ -52,6 +60,15 @@ async function collect(chunks: AsyncIterable<Uint8Array>, limitBytes: number): P
     parts.push(chunk)
   }
   return Buffer.concat(parts, size)
+}
+
+/**
+ * Frees a chunk's memory without waiting for the garbage collector, which sees only the small object in front of it: an
+ * upload would pile up some 80 MB before it ran. Only for a chunk that has its memory to itself.
+ */
+function release(chunk: Buffer): void {
+  const { buffer } = chunk
+  if (buffer instanceof ArrayBuffer && chunk.byteLength === buffer.byteLength) buffer.transfer(0)
 }
 
 /** Answers `Expect: 100-continue` (RFC 9110 §10.1.1), once, and only while nothing else has been said. */

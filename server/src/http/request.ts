@@ -33,7 +33,7 @@ export interface HttpRequest {
   readonly contentLength: number | undefined
   /** Aborted when the client goes away or the server gives up on it. */
   readonly signal: AbortSignal
-  /** The body as it arrives. Faults while iterating: `clientGone`, `bodyTooSlow`. */
+  /** The body as it arrives; a chunk is valid only until the next is asked for. Faults while iterating: `clientGone`, `bodyTooSlow`. */
   body(): AsyncIterable<Uint8Array>
   /** The whole body, at most `limitBytes`. Faults: `bodyTooLarge`, `clientGone`, `bodyTooSlow`. */
   readBody(limitBytes: number): Promise<Buffer>

@@ -30,7 +30,7 @@ export interface BlobStore {
   /** Starts a session and returns its name: 32 lower-case hexadecimal digits. Nothing is durable yet. */
   begin(): Promise<string>
   /**
-   * Writes bytes at `offset`, dropping whatever an earlier, unrecorded append left behind it. Returns the session's
+   * Writes bytes at `offset` (a chunk is used up before the next is asked for), dropping whatever an earlier, unrecorded append left behind it. Returns the session's
    * length afterwards. When `bytes` throws, what arrived before is kept and the error passes through.
    * Faults: `blobUploadUnknown`; `chunkOutOfOrder` when fewer than `offset` bytes are there; `uploadBusy` when a newer
    * append has taken over; `unavailable` on a full disk.
