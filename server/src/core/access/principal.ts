@@ -22,10 +22,11 @@ export const repositoryActions = [
   'deleted_restore',
 ] as const
 
-const everything: Readonly<Record<string, readonly string[]>> = {
-  repository: repositoryActions,
-  'artifact-repository': ['pull', 'push', 'delete'],
-}
+/** By type; a map, because the types come from outside and may be called like a method of every object. */
+const everything: ReadonlyMap<string, readonly string[]> = new Map<string, readonly string[]>([
+  ['repository', repositoryActions],
+  ['artifact-repository', ['pull', 'push', 'delete']],
+])
 
 /** The registry's admin user: everything in its registry but quarantine and signing. */
 export function adminPrincipal(registry: string): Principal {
@@ -34,7 +35,7 @@ export function adminPrincipal(registry: string): Principal {
     kind: 'admin',
     grant(scope) {
       if (scope.type === 'registry') return registryNames.has(scope.name) ? only(scope.actions, ['*']) : []
-      return only(scope.actions, everything[scope.type] ?? [])
+      return only(scope.actions, everything.get(scope.type) ?? [])
     },
   }
 }

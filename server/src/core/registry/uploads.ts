@@ -108,7 +108,8 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
   async function claim(place: Place, session: string, writer: string): Promise<SessionRow> {
     for (let waitedMs = 0; ; waitedMs += claimPollMs) {
       const row = await find(place, session)
-      if ((row.writer === null || claimIsDead(row)) && (await setClaim(session, row.writer, writer))) return row
+      if ((row.writer === null || claimIsDead(row)) && (await setClaim(session, row.writer, writer)))
+        return { ...row, writer }
       if (waitedMs >= claimPatienceMs) throw new Fault('uploadBusy', { session })
       await new Promise((resolve) => setTimeout(resolve, claimPollMs))
     }
@@ -132,25 +133,28 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
     return result.numUpdatedRows > 0n
   }
 
-  async function record(session: string, progress: { offset: number } | { committing_digest: Digest }): Promise<void> {
-    await db.write(
+  /** Refuses a writer that stood still for so long that its claim has passed to another one. */
+  async function record(row: SessionRow, progress: { offset: number } | { committing_digest: Digest }): Promise<void> {
+    const { numUpdatedRows } = await db.write(
       (tables) =>
         tables
           .updateTable('upload_sessions')
           .set({ ...progress, updated_at: timestamp(clock) })
-          .where('id', '=', session)
-          .execute(),
+          .where('id', '=', row.id)
+          .where('writer', '=', row.writer)
+          .executeTakeFirst(),
       { sync: false },
     )
+    if (numUpdatedRows === 0n) throw new Fault('uploadBusy', { session: row.id })
   }
 
   /** After a power cut the store may have fewer bytes than the row says; the client goes on from what there is. */
-  async function withTrueOffset<T>(session: string, work: () => Promise<T>): Promise<T> {
+  async function withTrueOffset<T>(row: SessionRow, work: () => Promise<T>): Promise<T> {
     try {
       return await work()
     } catch (error) {
-      if (isFault(error, 'chunkOutOfOrder')) await record(session, { offset: error.detail.expectedOffset })
-      throw isFault(error, 'chunkOutOfOrder') ? outOfOrder(session, error.detail.expectedOffset) : error
+      if (isFault(error, 'chunkOutOfOrder')) await record(row, { offset: error.detail.expectedOffset })
+      throw isFault(error, 'chunkOutOfOrder') ? outOfOrder(row.id, error.detail.expectedOffset) : error
     }
   }
 
@@ -160,8 +164,8 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
     const { range } = chunk
     if (range === undefined) {
       const source = keepingWhatArrived(chunk.bytes)
-      const length = await withTrueOffset(session, () => store.append(row.store_session, offset, source.bytes))
-      if (length !== offset) await record(session, { offset: length })
+      const length = await withTrueOffset(row, () => store.append(row.store_session, offset, source.bytes))
+      if (length !== offset) await record(row, { offset: length })
       if (source.outcome.failure !== undefined) throw source.outcome.failure
       return length
     }
@@ -170,11 +174,11 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
     if (chunk.announcedBytes !== undefined && chunk.announcedBytes !== announced) {
       throw new Fault('sizeInvalid', { expected: announced, actual: chunk.announcedBytes })
     }
-    const length = await withTrueOffset(session, () =>
+    const length = await withTrueOffset(row, () =>
       store.append(row.store_session, offset, atMost(chunk.bytes, announced)),
     )
     if (length - offset !== announced) throw new Fault('sizeInvalid', { expected: announced, actual: length - offset })
-    await record(session, { offset: length })
+    await record(row, { offset: length })
     return length
   }
 
@@ -189,9 +193,9 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
       await forget(row)
       throw new Fault('blobUploadInvalid', { session: row.id })
     }
-    if (row.committing_digest === null) await record(row.id, { committing_digest: digest })
+    if (row.committing_digest === null) await record(row, { committing_digest: digest })
     try {
-      await withTrueOffset(row.id, () => store.commit(row.store_session, size, digest))
+      await withTrueOffset(row, () => store.commit(row.store_session, size, digest))
     } catch (error) {
       if (isFault(error, 'digestMismatch')) await forget(row)
       // Proved and moved into place by an earlier try whose rows were never written (a crash, a full disk).

@@ -1,0 +1,352 @@
+import assert from 'node:assert/strict'
+import { randomBytes, randomUUID } from 'node:crypto'
+import { afterEach, beforeEach, describe, mock, test } from 'node:test'
+import { type Digest, digestOf } from '@berth/oci'
+import type { BlobStore } from '../../backends/blobs/blob-store.ts'
+import { openMemoryBlobStore } from '../../backends/blobs/memory.ts'
+import type { Database } from '../../backends/db/database.ts'
+import { openSqlite } from '../../backends/db/sqlite.ts'
+import { manualClock } from '../../base/clock.ts'
+import { Fault, type Faults, isFault } from '../../base/fault.ts'
+import { createRegistry, type Registry } from './registry.ts'
+
+const place = { registry: 'berth', repository: 'team/app' }
+const digestOfText = (text: string) => digestOf('sha256', Buffer.from(text))
+
+async function* bytes(...texts: string[]): AsyncGenerator<Uint8Array> {
+  for (const text of texts) yield Buffer.from(text)
+}
+
+/** What arrives from a client that goes away after these. */
+async function* broken(...texts: string[]): AsyncGenerator<Uint8Array> {
+  yield* bytes(...texts)
+  throw new Fault('clientGone', { bytesReceived: texts.join('').length })
+}
+
+/** Bytes whose sender decides when each piece arrives, and when it is over. */
+function slow() {
+  const pieces: (Uint8Array | undefined)[] = []
+  let wake = () => {}
+  let asked = () => {}
+  const begun = new Promise<void>((resolve) => {
+    asked = resolve
+  })
+  async function* arriving(): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      asked()
+      if (pieces.length === 0) {
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+      const piece = pieces.shift()
+      if (piece === undefined) return
+      yield piece
+    }
+  }
+  const give = (piece: Uint8Array | undefined) => {
+    pieces.push(piece)
+    wake()
+  }
+  return { bytes: arriving(), begun, send: (text: string) => give(Buffer.from(text)), end: () => give(undefined) }
+}
+
+const isFaultOf = (code: keyof Faults) => (error: unknown) => isFault(error, code)
+
+describe('upload sessions', () => {
+  let db: Database
+  let blobs: BlobStore
+  let clock: ReturnType<typeof manualClock>
+  let registry: Registry
+  const sessionKey = randomBytes(32)
+  beforeEach(async () => {
+    clock = manualClock()
+    db = await openSqlite({ file: ':memory:', clock })
+    blobs = openMemoryBlobStore()
+    registry = aProcess()
+    await db.write((tables) =>
+      tables
+        .insertInto('registries')
+        .values({
+          name: 'berth',
+          sku: 'Premium',
+          admin_user_enabled: 1,
+          anonymous_pull_enabled: 0,
+          sparse_manifests_enabled: 0,
+          created_at: new Date(clock.now()).toISOString(),
+        })
+        .execute(),
+    )
+  })
+  afterEach(async () => {
+    await blobs.dispose()
+    await db.dispose()
+  })
+
+  /** The registry as another process has it: on the same database and store. */
+  const aProcess = (over: { db?: Database; blobs?: BlobStore } = {}) =>
+    createRegistry({ db, blobs, clock, sessionKey, ...over })
+
+  async function contentOf(digest: Digest): Promise<string> {
+    const blob = await registry.getBlob(place, digest)
+    let text = ''
+    for await (const chunk of await blob.read()) text += Buffer.from(chunk).toString()
+    return text
+  }
+
+  const sessionsLeft = () => db.read((tables) => tables.selectFrom('upload_sessions').selectAll().execute())
+
+  test('go on in another process', async () => {
+    const other = aProcess()
+    const { session } = await registry.startUpload(place)
+    await registry.appendToUpload(place, session, { bytes: bytes('hello ') })
+    assert.deepEqual(await other.getUpload(place, session), { session, offset: 6 })
+    await other.appendToUpload(place, session, { bytes: bytes('wor') })
+    assert.equal(await registry.finishUpload(place, session, digestOfText('hello world'), { bytes: bytes('ld') }), 11)
+    assert.equal(await contentOf(digestOfText('hello world')), 'hello world')
+    assert.deepEqual(await sessionsLeft(), [])
+  })
+
+  test('have names that every process knows to be ours, also when they are over', async () => {
+    const { session } = await registry.startUpload(place)
+    await registry.cancelUpload(place, session)
+    await assert.rejects(aProcess().getUpload(place, session), isFaultOf('blobUploadInvalid'))
+    const changed = `${session.slice(0, -1)}${session.endsWith('0') ? '1' : '0'}`
+    for (const name of [changed, randomUUID(), session.toUpperCase(), `${session}0`, '']) {
+      await assert.rejects(registry.getUpload(place, name), isFaultOf('blobUploadUnknown'))
+    }
+    const stranger = createRegistry({ db, blobs, clock, sessionKey: randomBytes(32) })
+    await assert.rejects(stranger.getUpload(place, session), isFaultOf('blobUploadUnknown'))
+  })
+
+  test('have names of the form of a UUID', async () => {
+    for (let count = 0; count < 50; count++) {
+      const { session } = await registry.startUpload(place)
+      assert.match(session, /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+    }
+  })
+
+  test('do not begin in a registry that does not exist', async () => {
+    await assert.rejects(registry.startUpload({ ...place, registry: 'nowhere' }), isFaultOf('repositoryUnknown'))
+  })
+
+  test('keep what arrived before the client went away, where no range was announced', async () => {
+    const { session } = await registry.startUpload(place)
+    await assert.rejects(
+      registry.appendToUpload(place, session, { bytes: broken('hel', 'lo') }),
+      isFaultOf('clientGone'),
+    )
+    assert.equal((await registry.getUpload(place, session)).offset, 5)
+    await assert.rejects(
+      registry.finishUpload(place, session, digestOfText('hello world'), { bytes: broken(' wo') }),
+      isFaultOf('clientGone'),
+    )
+    assert.equal((await registry.getUpload(place, session)).offset, 8)
+    await registry.finishUpload(place, session, digestOfText('hello world'), { bytes: bytes('rld') })
+    assert.equal(await contentOf(digestOfText('hello world')), 'hello world')
+  })
+
+  test('count a chunk with a range whole or not at all', async () => {
+    const { session } = await registry.startUpload(place)
+    await registry.appendToUpload(place, session, { bytes: bytes('hello'), range: { start: 0, end: 4 } })
+    const range = { start: 5, end: 10 }
+    const offset = async () => (await registry.getUpload(place, session)).offset
+    await assert.rejects(
+      registry.appendToUpload(place, session, { bytes: broken(' wo'), range }),
+      isFaultOf('clientGone'),
+    )
+    assert.equal(await offset(), 5)
+    for (const text of [' worl', ' world!', '']) {
+      await assert.rejects(
+        registry.appendToUpload(place, session, { bytes: bytes(text), range }),
+        (error) => isFault(error, 'sizeInvalid') && error.detail.expected === 6,
+      )
+      assert.equal(await offset(), 5)
+    }
+    await assert.rejects(
+      registry.appendToUpload(place, session, { bytes: bytes(' world'), range, announcedBytes: 7 }),
+      isFaultOf('sizeInvalid'),
+    )
+    await registry.appendToUpload(place, session, { bytes: bytes(' world'), range, announcedBytes: 6 })
+    await registry.finishUpload(place, session, digestOfText('hello world'))
+    assert.equal(await contentOf(digestOfText('hello world')), 'hello world')
+  })
+
+  test('do not read much of a body that is longer than its range', async () => {
+    const { session } = await registry.startUpload(place)
+    let read = 0
+    async function* endless(): AsyncGenerator<Uint8Array> {
+      for (;;) {
+        read++
+        yield Buffer.alloc(10)
+      }
+    }
+    await assert.rejects(
+      registry.appendToUpload(place, session, { bytes: endless(), range: { start: 0, end: 24 } }),
+      isFaultOf('sizeInvalid'),
+    )
+    assert.ok(read <= 4, `${read} pieces`)
+  })
+
+  test('have one writer: another one waits for its end', async () => {
+    const { session } = await registry.startUpload(place)
+    const first = slow()
+    const writing = registry.appendToUpload(place, session, { bytes: first.bytes })
+    await first.begun
+    const other = aProcess().appendToUpload(place, session, { bytes: bytes(' world') })
+    first.send('hello')
+    first.end()
+    assert.equal((await writing).offset, 5)
+    assert.equal((await other).offset, 11)
+    await registry.finishUpload(place, session, digestOfText('hello world'))
+    assert.equal(await contentOf(digestOfText('hello world')), 'hello world')
+  })
+
+  test('have one writer: another one gives up after five seconds with uploadBusy, and can still ask', async () => {
+    const { session } = await registry.startUpload(place)
+    const first = slow()
+    const writing = registry.appendToUpload(place, session, { bytes: first.bytes })
+    await first.begun
+    const timers = mock.timers
+    timers.enable({ apis: ['setTimeout'] })
+    try {
+      let outcome: unknown
+      const other = aProcess()
+        .cancelUpload(place, session)
+        .catch((error: unknown) => {
+          outcome = error
+        })
+      let waitedMs = 0
+      for (; outcome === undefined && waitedMs < 10_000; waitedMs += 50) {
+        timers.tick(50)
+        for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
+      }
+      await other
+      assert.ok(isFault(outcome, 'uploadBusy'))
+      assert.ok(waitedMs >= 5_000 && waitedMs < 6_000, `${waitedMs} ms`)
+    } finally {
+      timers.reset()
+    }
+    assert.equal((await registry.getUpload(place, session)).offset, 0)
+    first.end()
+    await writing
+  })
+
+  test('a killed writer keeps its claim for thirty seconds, and no longer', async () => {
+    const { session } = await registry.startUpload(place)
+    const until = new Date(clock.now() + 30_000).toISOString()
+    await db.write((tables) =>
+      tables.updateTable('upload_sessions').set({ writer: 'killed', writer_until: until }).execute(),
+    )
+    clock.advance(30_001)
+    const started = performance.now()
+    await registry.appendToUpload(place, session, { bytes: bytes('hello') })
+    assert.ok(performance.now() - started < 2_000)
+    const [row] = await sessionsLeft()
+    assert.deepEqual([row?.writer, row?.writer_until, row?.offset], [null, null, 5])
+  })
+
+  test('bytes of a killed writer that were not recorded are dropped', async () => {
+    const { session } = await registry.startUpload(place)
+    await registry.appendToUpload(place, session, { bytes: bytes('hello') })
+    const [row] = await sessionsLeft()
+    await blobs.append(row?.store_session ?? '', 5, bytes(' unrecorded'))
+    await registry.appendToUpload(place, session, { bytes: bytes(' world'), range: { start: 5, end: 10 } })
+    await registry.finishUpload(place, session, digestOfText('hello world'))
+    assert.equal(await contentOf(digestOfText('hello world')), 'hello world')
+  })
+
+  test('a writer that stood still until its claim was taken over records nothing any more', async () => {
+    const { session } = await registry.startUpload(place)
+    const stalled = slow()
+    const writing = registry.appendToUpload(place, session, { bytes: stalled.bytes, range: { start: 0, end: 99 } })
+    const refused = assert.rejects(writing, (error) => isFault(error, 'uploadBusy') || isFault(error, 'sizeInvalid'))
+    await stalled.begun
+    const until = new Date(clock.now() + 30_000).toISOString()
+    await db.write((tables) =>
+      tables.updateTable('upload_sessions').set({ writer: 'other', writer_until: until, offset: 5 }).execute(),
+    )
+    stalled.send('x'.repeat(100))
+    stalled.end()
+    await refused
+    const [row] = await sessionsLeft()
+    assert.deepEqual([row?.offset, row?.writer], [5, 'other'])
+  })
+
+  test('a finish whose rows were not written is made up for by repeating it', async () => {
+    const digest = digestOfText('hello world')
+    const { session } = await registry.startUpload(place)
+    await registry.appendToUpload(place, session, { bytes: bytes('hello world') })
+    let committed = false
+    const failing: BlobStore = {
+      stat: (wanted) => blobs.stat(wanted),
+      read: (wanted, range) => blobs.read(wanted, range),
+      begin: () => blobs.begin(),
+      append: (name, offset, source) => blobs.append(name, offset, source),
+      async commit(name, size, wanted) {
+        await blobs.commit(name, size, wanted)
+        committed = true
+        throw new Error('power cut')
+      },
+      abort: (name) => blobs.abort(name),
+      delete: (wanted) => blobs.delete(wanted),
+      list: (after) => blobs.list(after),
+      dispose: () => blobs.dispose(),
+    }
+    await assert.rejects(aProcess({ blobs: failing }).finishUpload(place, session, digest), /power cut/)
+    assert.equal(committed, true)
+    await assert.rejects(registry.getBlob(place, digest), isFaultOf('blobUnknown'))
+    assert.equal(await registry.finishUpload(place, session, digest), 11)
+    assert.equal(await contentOf(digest), 'hello world')
+    await assert.rejects(registry.finishUpload(place, session, digest), isFaultOf('blobUploadInvalid'))
+  })
+
+  test('a lost finish cannot be repeated with the digest of a blob of the same size that somebody else has', async () => {
+    const secret = digestOfText('my secrets!')
+    await registry.pushBlob({ ...place, repository: 'other' }, secret, bytes('my secrets!'))
+    const { session } = await registry.startUpload(place)
+    await registry.appendToUpload(place, session, { bytes: bytes('hello world') })
+    const [row] = await sessionsLeft()
+    await blobs.commit(row?.store_session ?? '', 11, digestOfText('hello world'))
+    await db.write((tables) =>
+      tables
+        .updateTable('upload_sessions')
+        .set({ committing_digest: digestOfText('hello world') })
+        .execute(),
+    )
+    await assert.rejects(registry.finishUpload(place, session, secret), isFaultOf('blobUploadInvalid'))
+    await assert.rejects(registry.getBlob(place, secret), isFaultOf('blobUnknown'))
+  })
+
+  test('a wrong digest ends the session and leaves no bytes', async () => {
+    const { session } = await registry.startUpload(place)
+    await assert.rejects(
+      registry.finishUpload(place, session, digestOfText('x'), { bytes: bytes('hello') }),
+      (error) => isFault(error, 'digestMismatch') && error.detail.actual === digestOfText('hello'),
+    )
+    await assert.rejects(registry.getUpload(place, session), isFaultOf('blobUploadInvalid'))
+    for await (const digest of blobs.list()) assert.fail(`${digest} is left`)
+  })
+
+  test('a push in one go that breaks off leaves nothing behind', async () => {
+    const digest = digestOfText('hello world')
+    for (const [source, code] of [
+      [broken('hello'), 'clientGone'],
+      [bytes('hello'), 'digestMismatch'],
+    ] as const) {
+      await assert.rejects(registry.pushBlob(place, digest, source), isFaultOf(code))
+      assert.deepEqual(await sessionsLeft(), [])
+    }
+    assert.equal(await registry.pushBlob(place, digest, bytes('hello world')), 11)
+  })
+
+  test('two that end with the same blob both succeed', async () => {
+    const digest = digestOfText('hello world')
+    const [one, two] = [await registry.startUpload(place), await aProcess().startUpload(place)]
+    await Promise.all([
+      registry.finishUpload(place, one.session, digest, { bytes: bytes('hello world') }),
+      aProcess().finishUpload(place, two.session, digest, { bytes: bytes('hello ', 'world') }),
+    ])
+    assert.equal(await contentOf(digest), 'hello world')
+  })
+})

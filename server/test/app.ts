@@ -1,0 +1,93 @@
+/** A whole server in this process for route tests: memory back ends, a clock set by hand, a free port on loopback. */
+import { randomBytes } from 'node:crypto'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type App, type Backends, createApp } from '../src/app.ts'
+import { openMemoryBlobStore } from '../src/backends/blobs/memory.ts'
+import { openSqlite } from '../src/backends/db/sqlite.ts'
+import { manualClock } from '../src/base/clock.ts'
+import { type Log, silentLog } from '../src/base/log.ts'
+import type { Config } from '../src/config/config.ts'
+import type { RegistrySettings } from '../src/core/directory/registries.ts'
+
+export interface TestApp extends App {
+  readonly clock: ReturnType<typeof manualClock>
+  readonly port: number
+  /** `localhost:<port>`, which stands for the registry `berth`. */
+  readonly host: string
+  /** The admin user's `Authorization`. */
+  readonly admin: string
+  readonly password: string
+  /** A request as the admin user, unless `init.headers` has an authorization of its own (empty: none). */
+  fetch(path: string, init?: RequestInit): Promise<Response>
+}
+
+export const testSettings: RegistrySettings = {
+  sku: 'Premium',
+  adminUserEnabled: true,
+  anonymousPullEnabled: false,
+  sparseManifestsEnabled: false,
+}
+
+/** Ends with the test: `await using app = await startTestApp()`. */
+export async function startTestApp(
+  settings: Partial<RegistrySettings> = {},
+  given: Partial<Backends> & { log?: Log; config?: Partial<Config> } = {},
+): Promise<TestApp & AsyncDisposable> {
+  const clock = manualClock()
+  const server = createServer((message, response) => app.handler(message, response))
+  server.on('checkContinue', (message, response) => app.handler(message, response))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const config: Config = {
+    host: '127.0.0.1',
+    port,
+    domain: 'localhost',
+    publicPort: port,
+    dataFolder: '/nowhere',
+    tls: { kind: 'none' },
+    workers: 1,
+    drainSeconds: 0,
+    trustedProxies: [],
+    blobs: { kind: 'memory' },
+    db: { kind: 'sqlite', file: ':memory:' },
+    log: { level: 'silent', format: 'json' },
+    ...given.config,
+  }
+  const surroundings = {
+    log: given.log ?? silentLog,
+    keys: { seal: randomBytes(32), uploadSessions: randomBytes(32) },
+    observe: () => undefined,
+    metrics: async () => ({ contentType: 'text/plain', text: '' }),
+  }
+  const backends = {
+    db: given.db ?? (await openSqlite({ file: ':memory:', clock })),
+    blobs: given.blobs ?? openMemoryBlobStore(),
+    clock,
+    wait: given.wait ?? (async () => undefined),
+  }
+  const app = await createApp(config, surroundings, backends)
+  await app.registries.createRegistry('berth', { ...testSettings, ...settings })
+  const [first] = await app.registries.listPasswords('berth')
+  const password = first?.value ?? ''
+  const admin = `Basic ${Buffer.from(`berth:${password}`).toString('base64')}`
+  return {
+    ...app,
+    clock,
+    port,
+    host: `localhost:${port}`,
+    admin,
+    password,
+    fetch(path, init = {}) {
+      const headers = new Headers(init.headers)
+      if (!headers.has('authorization')) headers.set('authorization', admin)
+      if (headers.get('authorization') === '') headers.delete('authorization')
+      return fetch(`http://127.0.0.1:${port}${path}`, { redirect: 'manual', ...init, headers })
+    },
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+      await app.dispose()
+    },
+  }
+}
