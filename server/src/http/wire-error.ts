@@ -14,7 +14,7 @@ export interface WireError<Detail> {
   readonly status: number
   /** In capitals and underscores; clients switch on it. */
   readonly code: string
-  readonly message: string | ((detail: Detail) => string)
+  readonly message: string | ((detail: Detail, request: ErrorContext) => string)
   readonly detail?: (detail: Detail) => unknown
   /** For faults that are several errors at once: the `detail` of each. */
   readonly details?: (detail: Detail) => readonly unknown[]
@@ -28,7 +28,7 @@ export function ociErrorReply(errors: Partial<WireErrors<Faults>>, fault: Fault,
   const row = errors[fault.code] as WireError<unknown> | undefined
   if (row === undefined) return ociBugReply(request.correlationId)
   const { status, code } = row
-  const message = typeof row.message === 'string' ? row.message : row.message(fault.detail)
+  const message = typeof row.message === 'string' ? row.message : row.message(fault.detail, request)
   const details = row.details?.(fault.detail) ?? [row.detail?.(fault.detail)]
   const entries = details.map((detail) => ({ code, message, ...(detail === undefined ? {} : { detail }) }))
   return json(status, { errors: entries }, row.headers?.(fault.detail, request))
@@ -39,7 +39,8 @@ export function ociBugReply(correlationId: string): Reply {
   return json(500, { errors: [{ code: 'UNKNOWN', message }] })
 }
 
-const authenticationRequired = 'authentication required, visit https://aka.ms/acr/authorization for more information.'
+export const authenticationRequired =
+  'authentication required, visit https://aka.ms/acr/authorization for more information.'
 
 /** One entry an action, with capital keys. ACR: seen on the wire. */
 function scopeDetails(scopes: readonly Scope[]) {

@@ -74,11 +74,13 @@ export function createAccess({ registries, tokens, throttle }: AccessParts): Acc
 
   async function byPassword(username: string, password: string, door: Door): Promise<Principal> {
     const registry = await registryAt(door)
-    await throttle.check(door.address, username)
-    const principal =
-      username === nullGuid ? await byToken(password, door) : await byAdminPassword(username, password, registry)
+    // A token cannot be guessed, and all who hold one share the name: an old one must not shut out the others.
+    if (username === nullGuid) return byToken(password, door)
+    const account = `${registry.name}/${username}`
+    await throttle.check(door.address, account)
+    const principal = await byAdminPassword(username, password, registry)
     if (principal !== undefined) return principal
-    await throttle.failed(door.address, username)
+    await throttle.failed(door.address, account)
     throw new Fault('unauthenticated', { scopes: [] })
   }
 
@@ -95,18 +97,13 @@ export function createAccess({ registries, tokens, throttle }: AccessParts): Acc
   }
 
   /** The null GUID's password is an ACR refresh token or an ACR access token. */
-  async function byToken(token: string, door: Door): Promise<Principal | undefined> {
+  async function byToken(token: string, door: Door): Promise<Principal> {
     try {
       return await authenticateRefreshToken(token, door)
     } catch (error) {
       if (!isUnauthenticated(error)) throw error
     }
-    try {
-      return tokenPrincipal(await tokens.verifyAccessToken(token, door.audience))
-    } catch (error) {
-      if (!isUnauthenticated(error)) throw error
-      return undefined
-    }
+    return tokenPrincipal(await tokens.verifyAccessToken(token, door.audience))
   }
 
   /** A refresh token says who, not what: rights are looked up again each time it is used. */

@@ -79,18 +79,10 @@ export function createBlobs(db: Database, store: BlobStore, clock: Clock): Blobs
     },
 
     async mountBlob(place, digest, from, mayPull) {
+      // Most answers are "no", and those need no turn among the writers.
+      if (!(await db.read((tables) => hasSource(tables, place, digest, from, mayPull)))) return false
       return db.write(async (tables) => {
-        let sources = tables
-          .selectFrom('repository_blobs')
-          .innerJoin('repositories', 'repositories.id', 'repository_blobs.repository_id')
-          .innerJoin('registries', 'registries.id', 'repositories.registry_id')
-          .where('repository_blobs.digest', '=', digest)
-          .where('registries.name', '=', place.registry)
-          .select('repositories.name')
-          .limit(mountCandidates)
-        if (from !== undefined) sources = sources.where('repositories.name', '=', from)
-        const names = await sources.execute()
-        if (!names.some(({ name }) => mayPull(name))) return false
+        if (!(await hasSource(tables, place, digest, from, mayPull))) return false
         const now = timestamp(clock)
         await linkBlob(tables, await ensureRepository(tables, place, now), digest, now)
         return true
@@ -110,6 +102,26 @@ export function readBlob(
 }
 
 type Tables = Parameters<Parameters<Database['write']>[0]>[0]
+
+/** Whether a repository of the registry links the blob and may be pulled from. */
+async function hasSource(
+  tables: Tables,
+  place: Place,
+  digest: Digest,
+  from: string | undefined,
+  mayPull: (repository: string) => boolean,
+): Promise<boolean> {
+  let sources = tables
+    .selectFrom('repository_blobs')
+    .innerJoin('repositories', 'repositories.id', 'repository_blobs.repository_id')
+    .innerJoin('registries', 'registries.id', 'repositories.registry_id')
+    .where('repository_blobs.digest', '=', digest)
+    .where('registries.name', '=', place.registry)
+    .select('repositories.name')
+    .limit(mountCandidates)
+  if (from !== undefined) sources = sources.where('repositories.name', '=', from)
+  return (await sources.execute()).some(({ name }) => mayPull(name))
+}
 
 /** Makes a stored blob readable in a repository; repeating it changes nothing. */
 export async function linkBlob(tables: Tables, repositoryId: number, digest: Digest, now: string): Promise<void> {

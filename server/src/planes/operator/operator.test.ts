@@ -51,6 +51,13 @@ describe('operator endpoints', () => {
     })
   }
 
+  test('GET /metrics › 404 through a proxy on this machine that was not named as trusted', async () => {
+    await using app = await startTestApp()
+    for (const headers of [{ 'x-forwarded-for': '203.0.113.7' }, { forwarded: 'for=203.0.113.7' }]) {
+      assert.equal((await rawRequest(app, '/metrics', { headers })).status, 404)
+    }
+  })
+
   test('other paths that begin alike are 404', async () => {
     await using app = await startTestApp()
     for (const path of ['/healthz/', '/healthzz', '/metrics/x', '/readyz/..']) {
