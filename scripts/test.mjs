@@ -10,7 +10,7 @@ const unit = args.includes('--unit')
 const flags = args.filter((arg) => arg.startsWith('-') && arg !== '--unit')
 const filters = args.filter((arg) => !arg.startsWith('-'))
 
-const folders = ['oci', 'server', 'cli', ...(unit ? [] : ['e2e'])]
+const folders = ['oci', 'server', 'cli', ...(unit ? [] : ['e2e', 'campaigns'])]
 const all = folders.flatMap((folder) => testFiles(folder))
 const files = all.filter((file) => filters.length === 0 || filters.some((filter) => file.includes(filter)))
 if (files.length === 0) {

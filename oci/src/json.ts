@@ -7,17 +7,37 @@ import { ManifestError } from './manifest-error.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
-/**
- * Returns undefined for anything but one JSON object in UTF-8 without byte order mark.
- * Nesting is no danger: V8's parser keeps its own stack, and an overflow would be one more undefined.
- */
+/** Manifests nest a handful of levels; a body of nothing but brackets would hold up the process for most of a second. */
+const deepest = 256
+
+/** Returns undefined for anything but one JSON object in UTF-8 without byte order mark, nested at most 256 levels deep. */
 export function parseJsonObject(bytes: Uint8Array): JsonObject | undefined {
+  if (nestsTooDeep(bytes)) return undefined
   try {
     const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
     return isJsonObject(value) ? value : undefined
   } catch {
     return undefined
   }
+}
+
+/** Counts brackets outside strings; what is not JSON at all is the parser's to find. */
+function nestsTooDeep(bytes: Uint8Array): boolean {
+  let depth = 0
+  let inString = false
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i]
+    if (inString) {
+      if (byte === 0x5c)
+        i++ // a backslash takes the next character with it
+      else if (byte === 0x22) inString = false
+    } else if (byte === 0x22) inString = true
+    else if (byte === 0x5b || byte === 0x7b) {
+      depth++
+      if (depth > deepest) return true
+    } else if (byte === 0x5d || byte === 0x7d) depth--
+  }
+  return false
 }
 
 export function isJsonObject(value: unknown): value is JsonObject {

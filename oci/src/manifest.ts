@@ -51,7 +51,7 @@ export function parseManifest(bytes: Uint8Array, contentType: string): ManifestD
   if (!format) throw new ManifestError(`unknown manifest media type ${quote(mediaType)}`)
   if (bytes.length > manifestLimitBytes) throw new ManifestError(`the manifest exceeds ${manifestLimitBytes} bytes`)
   const body = parseJsonObject(bytes)
-  if (!body) throw new ManifestError('the manifest is not a JSON object in UTF-8')
+  if (!body) throw new ManifestError('the manifest is not a JSON object in UTF-8, nested at most 256 levels deep')
   checkSpelling(body)
   checkForeignFields(body, format)
   checkMediaType(body, mediaType, format)

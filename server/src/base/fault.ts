@@ -28,6 +28,7 @@ export type RegistryFaults = {
   repositoryUnknown: { repository: string }
   sizeInvalid: { expected: number; actual: number }
   tagInvalid: { value: string }
+  tooManyTags: { limit: number }
   uploadBusy: { session: string }
 }
 

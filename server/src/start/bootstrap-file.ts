@@ -38,7 +38,10 @@ export function bootstrapOf(founding: Founding, addresses: Addresses): Bootstrap
   return { ...located, ...identity, registry: loginTo(registry, addresses), cloud }
 }
 
-/** The file's contents, or undefined when there is none (the operator may have put it away: it holds secrets). */
+/**
+ * The file's contents, or undefined when there is none (the operator may have put it away: it holds secrets).
+ * Throws, naming the file, when it holds anything else.
+ */
 export async function readBootstrap(file: string): Promise<Bootstrap | undefined> {
   let text: string
   try {
@@ -47,9 +50,17 @@ export async function readBootstrap(file: string): Promise<Bootstrap | undefined
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
   }
-  const parsed = bootstrapSchema.safeParse(JSON.parse(text))
-  if (!parsed.success) throw new Error(`${file} is not what the first start wrote: ${z.prettifyError(parsed.error)}`)
+  const parsed = bootstrapSchema.safeParse(parseJson(text))
+  if (!parsed.success) throw new Error(`${file} is not what the first start wrote; repair it or put it away`)
   return parsed.data
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined // not a word of it: it holds secrets
+  }
 }
 
 export async function writeBootstrap(file: string, bootstrap: Bootstrap): Promise<void> {

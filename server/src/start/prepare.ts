@@ -10,6 +10,7 @@ import type { Config } from '../config/config.ts'
 import { createSigningKeys } from '../core/access/signing-keys.ts'
 import { foundFirstTenant } from '../core/directory/founding.ts'
 import { createRegistries, type Registries } from '../core/directory/registries.ts'
+import { releaseDeadClaims } from '../core/registry/uploads.ts'
 import { ListenError, probePort } from '../http/listener.ts'
 import { openLocalAuthority } from '../tls/open-tls.ts'
 import {
@@ -37,13 +38,25 @@ export interface Prepared {
 /** Throws `StartError` for a folder that cannot be used or is in use, and for a port that cannot be had. */
 export async function prepare(given: Config): Promise<Prepared> {
   const lock = await takeFolder(given.dataFolder)
-  const config = await withPort(given)
-  const keys = await keysOf(config)
+  try {
+    return { ...(await prepareContents(await withPort(given))), lock }
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+async function prepareContents(config: Config): Promise<Omit<Prepared, 'lock'>> {
+  const keys = await naming(keyFileOf(config), keysOf(config))
   const notices: string[] = []
   const bootstrapFile = join(config.dataFolder, 'bootstrap.json')
   const addresses = prepareTls(config, notices).then((caCertificate) => addressesOf(config, caCertificate))
-  const { firstStart, bootstrap } = await prepareDatabase(config, keys, bootstrapFile, addresses)
-  return { config, bootstrap, bootstrapFile, firstStart, notices, lock }
+  handledLater(addresses)
+  const { firstStart, bootstrap } = await naming(
+    config.db.file,
+    prepareDatabase(config, keys, bootstrapFile, addresses),
+  )
+  return { config, bootstrap, bootstrapFile, firstStart, notices }
 }
 
 const addressesOf = (config: Config, caCertificate: string): Addresses => ({
@@ -53,7 +66,9 @@ const addressesOf = (config: Config, caCertificate: string): Addresses => ({
   caCertificate,
 })
 
-export const keysOf = (config: Config): Promise<Keys> => loadKeys(join(config.dataFolder, 'secret.key'))
+const keyFileOf = (config: Config) => join(config.dataFolder, 'secret.key')
+
+export const keysOf = (config: Config): Promise<Keys> => loadKeys(keyFileOf(config))
 
 async function takeFolder(folder: string): Promise<FolderLock> {
   try {
@@ -62,7 +77,11 @@ async function takeFolder(folder: string): Promise<FolderLock> {
   } catch (error) {
     throw new StartError(`cannot write to the data folder ${folder}: ${(error as Error).message}`, { cause: error })
   }
-  const lock = lockFolder(join(folder, 'berth.lock'))
+  const file = join(folder, 'berth.lock')
+  const lock = await naming(
+    file,
+    Promise.try(() => lockFolder(file)),
+  )
   if (lock === undefined) throw new StartError(`another Berth is running on the data folder ${folder}`)
   return lock
 }
@@ -78,7 +97,7 @@ async function withPort(config: Config): Promise<Config> {
 /** Returns the path of the certificate that clients must trust. */
 async function prepareTls(config: Config, notices: string[]): Promise<string> {
   if (config.tls.kind !== 'local-authority') return ''
-  const authority = await openLocalAuthority(config, config.tls.folder)
+  const authority = await naming(config.tls.folder, openLocalAuthority(config, config.tls.folder))
   if (authority.replaced !== undefined) notices.push(authority.replaced)
   return authority.certificateFile
 }
@@ -89,11 +108,13 @@ async function prepareDatabase(config: Config, keys: Keys, file: string, address
   try {
     const sealer = sealerOf(keys.seal)
     const registries = createRegistries(db, sealer, systemClock)
+    await releaseDeadClaims(db)
     const signingKey = createSigningKeys(db, sealer, systemClock).getSigningKey()
+    handledLater(signingKey)
     const founded = await foundFirstTenant(db, registries, systemClock, async (founding) =>
       writeBootstrap(file, bootstrapOf(founding, await addresses)),
     )
-    const bootstrap = await refreshBootstrap(file, registries, await addresses)
+    const bootstrap = await naming(file, refreshBootstrap(file, registries, await addresses))
     await signingKey
     return { firstStart: founded !== undefined, bootstrap }
   } finally {
@@ -110,4 +131,22 @@ async function refreshBootstrap(file: string, registries: Registries, addresses:
   const bootstrap = refreshed(existing, addresses, password)
   if (JSON.stringify(bootstrap) !== JSON.stringify(existing)) await writeBootstrap(file, bootstrap)
   return bootstrap
+}
+
+/** What cannot be read or written is for the operator to know, by the name of the file; a bug keeps its stack trace. */
+async function naming<T>(path: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    const isBug = error instanceof TypeError || error instanceof ReferenceError
+    if (error instanceof StartError || isBug || !(error instanceof Error)) throw error
+    const message = error.message.includes(path) ? error.message : `${path}: ${error.message}`
+    const cause = error.cause instanceof Error ? ` (${error.cause.message})` : ''
+    throw new StartError(`cannot start: ${message}${cause}`, { cause: error })
+  }
+}
+
+/** A promise that is awaited only after others: until then its failure must not end the process. */
+function handledLater(promise: Promise<unknown>): void {
+  promise.catch(() => undefined)
 }

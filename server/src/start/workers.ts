@@ -25,6 +25,8 @@ export interface ServingWorkers {
 const replaceAfterMs = 500
 
 export function forkWorkers(count: number): WaitingWorkers {
+  // Every worker accepts for itself. Handed over by the first process, a connection can be lost with a dying worker.
+  cluster.schedulingPolicy = cluster.SCHED_NONE
   cluster.setupPrimary({ exec: fileURLToPath(new URL('./worker.ts', import.meta.url)), args: [] })
   const waiting = Array.from({ length: count }, () => cluster.fork())
   return {

@@ -13,8 +13,9 @@ export const refreshTokenSeconds = 3 * 60 * 60
 
 const issuer = 'Azure Container Registry'
 const algorithm = 'RS256'
-/** How many verified tokens are remembered; each is a few hundred bytes. */
+/** How many verified tokens are remembered, and up to which length: 16 MiB at most. */
 const remembered = 4096
+const rememberedLength = 4096
 /** Longer ones are refused unread. */
 const longestToken = 16 * 1024
 
@@ -126,7 +127,7 @@ export function createRegistryTokens(keys: SigningKeys, clock: Clock): RegistryT
       if (known !== undefined && known.audience === audience && known.expiresAt > clock.now()) return known
       const { sub, exp, access, mount_from = [] } = await verify(text, audience, 'access_token')
       const token = { subject: sub, audience, access, mountFrom: mount_from, expiresAt: exp * 1000 }
-      verified.set(text, token)
+      if (text.length <= rememberedLength) verified.set(text, token)
       return token
     },
 

@@ -61,6 +61,22 @@ const renewMs = 10_000
 const claimPatienceMs = 5_000
 const claimPollMs = 50
 
+/**
+ * Frees every session from its writer. Only for the first process of a server, before there is any other: whoever held a
+ * claim is dead then, and a client that resumes at once need not wait for it to expire.
+ */
+export async function releaseDeadClaims(db: Database): Promise<void> {
+  await db.write(
+    (tables) =>
+      tables
+        .updateTable('upload_sessions')
+        .set({ writer: null, writer_until: null })
+        .where('writer', 'is not', null)
+        .execute(),
+    { sync: false },
+  )
+}
+
 export function createUploads(db: Database, store: BlobStore, clock: Clock, sessionKey: Uint8Array): Uploads {
   const names = sessionNames(sessionKey)
 

@@ -114,6 +114,11 @@ const registryErrors: WireErrors<RegistryFaults> = {
     message: 'invalid tag name',
     detail: ({ value }) => ({ tag: value.slice(0, 256) }),
   },
+  tooManyTags: {
+    status: 414,
+    code: 'TAG_INVALID',
+    message: ({ limit }) => `at most ${limit} tags can be pushed at once`,
+  },
   uploadBusy: {
     status: 409,
     code: 'BLOB_UPLOAD_INVALID',

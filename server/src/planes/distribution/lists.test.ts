@@ -22,8 +22,8 @@ async function startWithRepositories(...names: string[]): Promise<TestApp & Asyn
 /** More tags than anybody would push one by one. */
 async function addTags(app: TestApp, count: number): Promise<string[]> {
   const names = Array.from({ length: count }, (_, index) => `t${String(index).padStart(5, '0')}`)
-  for (let start = 0; start < count; start += 500) {
-    const query = names.slice(start, start + 500).map((name) => `tag=${name}`)
+  for (let start = 0; start < count; start += 64) {
+    const query = names.slice(start, start + 64).map((name) => `tag=${name}`)
     await pushManifest(app, 'team/app', image.manifest, `${image.manifest.digest}?${query.join('&')}`)
   }
   return names

@@ -260,6 +260,18 @@ describe('PUT manifest by digest with tag parameters', () => {
     assert.deepEqual(await tagsOf(app), ['latest', 'v1'])
   })
 
+  test('takes 64 tag parameters, and answers 414 to one more', async () => {
+    await using app = await startTestApp()
+    const image = anImage()
+    await pushImage(app, 'team/app', image)
+    const put = (count: number) => {
+      const tags = Array.from({ length: count }, (_, index) => `tag=t${index}`)
+      return putManifest(app, 'team/app', image.manifest, `${image.manifest.digest}?${tags.join('&')}`)
+    }
+    assert.equal((await put(64)).status, 201)
+    assert.equal((await put(65)).status, 414)
+  })
+
   test('answers 400 TAG_INVALID for a malformed one and stores nothing', async () => {
     await using app = await startTestApp()
     const image = anImage()

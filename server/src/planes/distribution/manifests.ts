@@ -9,6 +9,8 @@ import { type Route, route } from '../../http/route.ts'
 import { unacceptable } from './accept.ts'
 
 const path = '/v2/{repository}/manifests/{reference}'
+/** Each becomes a header line of the answer, and many clients take 16 KiB of headers. */
+const mostTags = 64
 
 export const manifestRoutes = (registry: Manifests): Route[] => [
   route({
@@ -74,6 +76,7 @@ async function manifestBody(request: HttpRequest): Promise<Buffer> {
 
 function tagParameters(query: URLSearchParams): string[] {
   const tags = [...new Set(query.getAll('tag'))]
+  if (tags.length > mostTags) throw new Fault('tooManyTags', { limit: mostTags })
   for (const tag of tags) if (!isTag(tag)) throw new Fault('tagInvalid', { value: tag })
   return tags
 }
