@@ -708,7 +708,7 @@ async function startListening(
   timeouts: { headersMs?: number } = {},
 ) {
   const app = await startTestApp()
-  const listener = createListener({ plain: 'only', handler: app.handler, timeouts })
+  const listener = createListener({ plain: 'only', handler: app.handler.handle, timeouts })
   const { port } = await listener.listen('127.0.0.1', 0)
   context.after(() => listener.drain(0))
   return { ...app, port, [Symbol.asyncDispose]: () => app[Symbol.asyncDispose]() }

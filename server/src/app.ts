@@ -1,6 +1,5 @@
 /** Composition root: configuration in, running server out; the only file that sees every part. */
 
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createRequire } from 'node:module'
 import type { BlobStore } from './backends/blobs/blob-store.ts'
 import type { Database } from './backends/db/database.ts'
@@ -23,7 +22,7 @@ import { createClientView } from './http/authority.ts'
 import { createHostRules, type HostRules } from './http/hosts.ts'
 import type { ReplyHeaders } from './http/reply.ts'
 import type { HttpRequest } from './http/request.ts'
-import { createHandler, type Exchange } from './http/server.ts'
+import { createHandler, type Exchange, type Handler } from './http/server.ts'
 import { distributionPlane } from './planes/distribution/index.ts'
 import { operatorPlane } from './planes/operator/index.ts'
 import { tokenPlane } from './planes/token/index.ts'
@@ -54,7 +53,7 @@ export interface Core {
 }
 
 export interface App extends Core {
-  readonly handler: (message: IncomingMessage, response: ServerResponse) => void
+  readonly handler: Handler
 }
 
 /** How long a body that must be read whole may take to arrive. */
@@ -104,7 +103,7 @@ export async function createApp(
     planes: [
       distributionPlane(registry, headers),
       tokenPlane(access, doorOf, headers),
-      operatorPlane({ troubles: () => findTroubles(db), metrics, mayReadMetrics: trusted }, headers),
+      operatorPlane({ troubles: () => findTroubles(db, log), metrics, mayReadMetrics: trusted }, headers),
     ],
     clientView: createClientView(trusted),
     registryOf: hosts.registryOf,
@@ -136,12 +135,13 @@ function commonHeaders(config: Config): ReplyHeaders {
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string }
 
-async function findTroubles(db: Database): Promise<Record<string, string>> {
+/** Answers what everybody may read; the cause goes to the log. */
+async function findTroubles(db: Database, log: Log): Promise<Record<string, string>> {
   try {
     await db.read((tables) => tables.selectFrom('registries').select('id').limit(1).execute())
     return {}
-  } catch {
-    // The cause is the log's business: the endpoint is open to everybody.
+  } catch (error) {
+    log.error({ err: error }, 'the database does not answer')
     return { database: 'does not answer' }
   }
 }

@@ -35,8 +35,8 @@ export async function startTestApp(
   given: Partial<Backends> & { log?: Log; config?: Partial<Config> } = {},
 ): Promise<TestApp & AsyncDisposable> {
   const clock = manualClock()
-  const server = createServer((message, response) => app.handler(message, response))
-  server.on('checkContinue', (message, response) => app.handler(message, response))
+  const server = createServer((message, response) => app.handler.handle(message, response))
+  server.on('checkContinue', (message, response) => app.handler.handle(message, response))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   const config: Config = {

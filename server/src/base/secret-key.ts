@@ -12,12 +12,25 @@ export interface Keys {
   readonly uploadSessions: Uint8Array
 }
 
-/** Reads the secret from a file of 64 hexadecimal digits, which is made (mode 0600) when it is not there. */
-export async function loadKeys(file: string): Promise<Keys> {
+/** Makes a secret (mode 0600) where there is none. Only for an empty data folder: it opens nothing sealed by another. */
+export async function createSecret(file: string): Promise<void> {
   await writeOnce(file, `${randomBytes(secretBytes).toString('hex')}\n`)
-  const text = (await readFile(file, 'utf8')).trim()
+}
+
+/** Reads the secret from a file of 64 hexadecimal digits. Throws an Error that names the file when it cannot be used. */
+export async function loadKeys(file: string): Promise<Keys> {
+  const text = (await readSecret(file)).trim()
   if (!/^[0-9a-f]{64}$/.test(text)) throw new Error(`${file} does not hold a key of 64 hexadecimal digits`)
   const secret = Buffer.from(text, 'hex')
   const derive = (purpose: string) => new Uint8Array(hkdfSync('sha256', secret, '', `berth/${purpose}`, 32))
   return { seal: derive('seal'), uploadSessions: derive('upload-sessions') }
+}
+
+async function readSecret(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (error) {
+    const reason = 'it seals the secrets in the database; bring it back from the backup'
+    throw new Error(`${file} cannot be read (${(error as NodeJS.ErrnoException).code}): ${reason}`, { cause: error })
+  }
 }

@@ -33,10 +33,6 @@ export function createClientView(trusted: (address: string) => boolean): (messag
   }
 }
 
-export function isLoopback(address: string): boolean {
-  return address === '::1' || address.startsWith('127.')
-}
-
 /** Splits `host:port`; an IPv6 address keeps its brackets. */
 export function splitAuthority(authority: string): { host: string; port: number | undefined } {
   const found = /^(.*?)(?::(\d+))?$/.exec(authority)

@@ -21,6 +21,8 @@ describe('hosts under localhost', () => {
     ['myreglocalhost', undefined],
     ['example.com', undefined],
     ['10.0.0.1', undefined],
+    ['127.example.com', undefined],
+    ['127.0.0.1.example.com:8443', undefined],
     ['[::2]', undefined],
   ] as const) {
     test(`${authority} › ${registry ?? 'nobody'}`, () => {

@@ -1,6 +1,7 @@
 /** Which registry a host names. Rules only: whether the registry exists is asked where it matters. */
 import { planeHosts } from '../base/host-names.ts'
-import { isLoopback, splitAuthority } from './authority.ts'
+import { isLoopback } from '../base/loopback.ts'
+import { splitAuthority } from './authority.ts'
 
 const reserved: ReadonlySet<string> = new Set(planeHosts)
 
@@ -23,7 +24,8 @@ export function createHostRules(domain: string, publicPort: number, plainRegistr
   return {
     registryOf(authority) {
       const { host } = splitAuthority(authority)
-      if (domain === 'localhost' && (host === domain || isLoopback(host) || host === '[::1]')) return plainRegistry
+      const address = host.replace(/^\[(.*)\]$/, '$1')
+      if (domain === 'localhost' && (host === domain || isLoopback(address))) return plainRegistry
       if (!host.endsWith(suffix)) return undefined
       const name = host.slice(0, -suffix.length)
       return name.includes('.') || reserved.has(name) ? undefined : name

@@ -29,6 +29,8 @@ export interface HttpRequest {
   /** The registry that the host names, by its rules alone: it need not exist. */
   readonly registry: string
   readonly correlationId: string
+  /** Says for the log who asks, where a route finds that out by itself; also for an attempt that fails. */
+  attribute(subject: string): void
   /** Bytes that the client announced, or undefined for a body without a length. */
   readonly contentLength: number | undefined
   /** Aborted when the client goes away or the server gives up on it. */

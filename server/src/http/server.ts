@@ -44,10 +44,24 @@ const anonymous: Caller = { subject: 'anonymous', may: () => false, mayMountFrom
 /** How long a refused request's body is still read, so that the client gets to see the refusal. */
 const lingerMs = 30_000
 
-export function createHandler(parts: ServerParts): (message: IncomingMessage, response: ServerResponse) => void {
+export interface Handler {
+  handle(message: IncomingMessage, response: ServerResponse): void
+  /** Resolves when no request is being worked on, also none whose connection is gone already. */
+  settled(): Promise<void>
+}
+
+export function createHandler(parts: ServerParts): Handler {
   const planes = parts.planes.map((plane) => ({ plane, router: createRouter(plane.routes) }))
-  return (message, response) => {
-    void serve(parts, planes, message, response)
+  const running = new Set<Promise<void>>()
+  return {
+    handle(message, response) {
+      const served = serve(parts, planes, message, response)
+      running.add(served)
+      void served.finally(() => running.delete(served))
+    },
+    async settled() {
+      await Promise.allSettled(running)
+    },
   }
 }
 
@@ -69,16 +83,20 @@ async function serve(
   const fallback = { method, rawPath, scheme: 'http', authority: message.headers.host ?? '', correlationId } as const
   let request: HttpRequest | undefined
   let match: Match | undefined
-  let caller = anonymous
+  let user: string | undefined
+  const attribute = (subject: string) => {
+    user = subject.slice(0, 128)
+  }
   let failure: unknown
   let reply: Reply
   try {
-    request = requestOf(parts, plane, message, response, { method, rawPath, query, correlationId })
+    request = requestOf(parts, plane, message, response, { method, rawPath, query, correlationId, attribute })
     match = router.find(method, decodePath(rawPath))
     if (match === undefined) throw new Fault('routeUnknown', { path: rawPath })
     const { needs, handle } = match.route
     const parameters = match.parameters as never
-    if (needs !== nobody) caller = await parts.authorize(request, needs(parameters))
+    const caller = needs === nobody ? anonymous : await parts.authorize(request, needs(parameters))
+    attribute(caller.subject)
     const authorized: AuthorizedRequest = Object.assign(request, { caller })
     reply = await whileAwake(message, () => handle(parameters, authorized))
   } catch (error) {
@@ -104,12 +122,13 @@ async function serve(
     sent: bytesSent,
     host: request?.authority,
     remote: request?.remoteAddress,
-    user: caller.subject,
+    user,
     agent: message.headers['user-agent']?.slice(0, 200),
     correlationId,
   }
   if (failure === undefined) parts.log.info(line, 'request')
-  else if (failure instanceof Fault) parts.log.info({ ...line, fault: failure.code, ...causeOf(failure) }, 'request')
+  else if (isOurTrouble(failure)) parts.log.error({ ...line, fault: failure.code, err: failure.cause }, 'request')
+  else if (failure instanceof Fault) parts.log.info({ ...line, fault: failure.code }, 'request')
   else parts.log.error({ ...line, err: failure }, 'request failed')
 }
 
@@ -133,9 +152,9 @@ async function whileAwake<T>(message: IncomingMessage, work: () => T | Promise<T
   }
 }
 
-/** The cause of a fault is logged where it is the server's trouble, not the client's mistake. */
-function causeOf(fault: Fault): { cause?: string } {
-  return fault.code === 'unavailable' && fault.cause !== undefined ? { cause: String(fault.cause) } : {}
+/** A fault that says nothing against the client: its cause is for the operator. */
+function isOurTrouble(failure: unknown): failure is Fault<'unavailable'> {
+  return failure instanceof Fault && failure.code === 'unavailable'
 }
 
 function requestOf(
@@ -143,7 +162,7 @@ function requestOf(
   plane: Plane,
   message: IncomingMessage,
   response: ServerResponse,
-  known: { method: string; rawPath: string; query: string; correlationId: string },
+  known: Pick<HttpRequest, 'method' | 'rawPath' | 'correlationId' | 'attribute'> & { query: string },
 ): HttpRequest {
   const view = parts.clientView(message)
   const registry = parts.registryOf(view.authority)
@@ -164,6 +183,7 @@ function requestOf(
     ...view,
     registry: registry ?? '',
     correlationId: known.correlationId,
+    attribute: known.attribute,
     contentLength: length === undefined ? undefined : Number(length),
     get signal() {
       if (aborter === undefined) {

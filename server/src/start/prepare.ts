@@ -1,11 +1,12 @@
 /** What must be there before the first request: data folder, secret, database, certificates, first tenant. */
+import { existsSync } from 'node:fs'
 import { access, constants } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openDatabase } from '../backends/open.ts'
 import { systemClock } from '../base/clock.ts'
 import { ensureFolder } from '../base/ensure-folder.ts'
 import { sealerOf } from '../base/seal.ts'
-import { type Keys, loadKeys } from '../base/secret-key.ts'
+import { createSecret, type Keys, loadKeys } from '../base/secret-key.ts'
 import type { Config } from '../config/config.ts'
 import { createSigningKeys } from '../core/access/signing-keys.ts'
 import { foundFirstTenant } from '../core/directory/founding.ts'
@@ -47,7 +48,10 @@ export async function prepare(given: Config): Promise<Prepared> {
 }
 
 async function prepareContents(config: Config): Promise<Omit<Prepared, 'lock'>> {
-  const keys = await naming(keyFileOf(config), keysOf(config))
+  const keyFile = keyFileOf(config)
+  // The key is made before the database: where that is already, a new key would open nothing in it.
+  if (!existsSync(config.db.file)) await naming(keyFile, createSecret(keyFile))
+  const keys = await naming(keyFile, keysOf(config))
   const notices: string[] = []
   const bootstrapFile = join(config.dataFolder, 'bootstrap.json')
   const addresses = prepareTls(config, notices).then((caCertificate) => addressesOf(config, caCertificate))
@@ -114,7 +118,7 @@ async function prepareDatabase(config: Config, keys: Keys, file: string, address
     const founded = await foundFirstTenant(db, registries, systemClock, async (founding) =>
       writeBootstrap(file, bootstrapOf(founding, await addresses)),
     )
-    const bootstrap = await naming(file, refreshBootstrap(file, registries, await addresses))
+    const bootstrap = await refreshBootstrap(file, registries, await addresses)
     await signingKey
     return { firstStart: founded !== undefined, bootstrap }
   } finally {
@@ -124,7 +128,7 @@ async function prepareDatabase(config: Config, keys: Keys, file: string, address
 
 /** Brings the file up to date with flags and password, where the operator has not put it away. */
 async function refreshBootstrap(file: string, registries: Registries, addresses: Addresses) {
-  const existing = await readBootstrap(file)
+  const existing = await naming(file, readBootstrap(file))
   if (existing === undefined) return undefined
   const passwords = await registries.listPasswords(existing.registry.name)
   const password = passwords.find(({ name }) => name === 'password')?.value ?? existing.registry.password
@@ -141,8 +145,9 @@ async function naming<T>(path: string, work: Promise<T>): Promise<T> {
     const isBug = error instanceof TypeError || error instanceof ReferenceError
     if (error instanceof StartError || isBug || !(error instanceof Error)) throw error
     const message = error.message.includes(path) ? error.message : `${path}: ${error.message}`
-    const cause = error.cause instanceof Error ? ` (${error.cause.message})` : ''
-    throw new StartError(`cannot start: ${message}${cause}`, { cause: error })
+    const { cause } = error
+    const more = cause instanceof Error && !cause.message.includes(path) ? ` (${cause.message})` : ''
+    throw new StartError(`cannot start: ${message}${more}`, { cause: error })
   }
 }
 

@@ -15,6 +15,9 @@ export interface Serving {
   kill(): void
 }
 
+/** How long handlers of cut connections are waited for. */
+const settleMs = 5_000
+
 /** allMetrics: Prometheus text for every process together, where there are several. */
 export async function serve(
   config: Config,
@@ -29,13 +32,15 @@ export async function serve(
     observe: metrics.observe,
     metrics: allMetrics ?? ownMetrics,
   })
-  const listener = createListener({ handler: app.handler, log, ...(await openTls(config)) })
+  const listener = createListener({ handler: app.handler.handle, log, ...(await openTls(config)) })
   await listener.listen(config.host, config.port)
   return {
     metrics,
     async drain() {
       const cut = await listener.drain(config.drainSeconds * 1000)
       if (cut > 0) log.warn({ connections: cut }, 'connections were cut at the end of the drain time')
+      // Handlers whose connections were cut still have something to record.
+      await Promise.race([app.handler.settled(), new Promise((resolve) => setTimeout(resolve, settleMs).unref())])
       await app.dispose()
     },
     kill: () => undefined,

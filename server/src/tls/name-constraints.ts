@@ -4,7 +4,7 @@
  */
 import { isIP, isIPv4 } from 'node:net'
 import ipaddr from 'ipaddr.js'
-import { isLoopback } from './names.ts'
+import { isLoopback } from '../base/loopback.ts'
 
 export const nameConstraintsOid = '2.5.29.30'
 

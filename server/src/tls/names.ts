@@ -1,6 +1,7 @@
 /** Which names the local authority may vouch for: the domain, `localhost`, everything below them, and loopback addresses. */
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
+import { isLoopback } from '../base/loopback.ts'
 
 const hostName = /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?)*$/
 
@@ -20,10 +21,5 @@ export function parseName(text: string): string | undefined {
 
 /** Whether a parsed name is one of the parents, below one, or a loopback address. */
 export function isWithin(name: string, parents: readonly string[]): boolean {
-  if (isIP(name) !== 0) return isLoopback(name)
-  return parents.some((parent) => name === parent || name.endsWith(`.${parent}`))
-}
-
-export function isLoopback(address: string): boolean {
-  return ipaddr.process(address).range() === 'loopback'
+  return isLoopback(name) || parents.some((parent) => name === parent || name.endsWith(`.${parent}`))
 }

@@ -1,11 +1,10 @@
 /** From the configuration to what the listener needs: whose certificates, and what becomes of plain HTTP. */
-import { isIP } from 'node:net'
 import { firstRegistry, planeHosts } from '../base/host-names.ts'
+import { isLoopback } from '../base/loopback.ts'
 import type { Config } from '../config/config.ts'
 import type { ListenerSecurity } from '../http/listener.ts'
 import { type Authority, openAuthority } from './authority.ts'
 import { openCertificateFiles } from './certificate-files.ts'
-import { isLoopback } from './names.ts'
 
 export async function openTls(config: Pick<Config, 'tls' | 'host' | 'domain'>): Promise<ListenerSecurity> {
   if (config.tls.kind === 'none') return { plain: 'only' }
@@ -27,5 +26,5 @@ export function openLocalAuthority(
 }
 
 function isLoopbackHost(host: string): boolean {
-  return host === 'localhost' || (isIP(host) !== 0 && isLoopback(host))
+  return host === 'localhost' || isLoopback(host)
 }

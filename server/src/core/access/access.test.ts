@@ -27,7 +27,8 @@ describe('access', () => {
     credential: Credential = admin,
   ): Promise<Credential & { token: string }> {
     const principal = await app.access.authenticate(credential, door)
-    return { kind: 'bearer', token: await app.access.issueAccessToken(principal, scopes, door) }
+    const { token } = await app.access.issueAccessToken(principal, scopes, door)
+    return { kind: 'bearer', token }
   }
 
   test('a password lets its owner do what was needed, and everything else', async () => {

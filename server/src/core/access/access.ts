@@ -41,8 +41,12 @@ export interface Access {
   authenticateRefreshToken(token: string, door: Door): Promise<Principal>
   /** An ACR refresh token in the admin user's name, for whoever has the data folder in hand anyway. */
   issueAdminRefreshToken(door: Omit<Door, 'address'>): Promise<string>
-  /** An ACR access token for as much of the scopes as the principal is allowed, perhaps nothing. */
-  issueAccessToken(principal: Principal, scopes: readonly Scope[], door: Door): Promise<string>
+  /** An ACR access token for as much of the scopes as the principal is allowed, perhaps nothing, and how long it lives. */
+  issueAccessToken(
+    principal: Principal,
+    scopes: readonly Scope[],
+    door: Door,
+  ): Promise<{ readonly token: string; readonly seconds: number }>
 }
 
 export interface AccessParts {
@@ -108,11 +112,11 @@ export function createAccess({ registries, tokens, throttle }: AccessParts): Acc
 
   /** A refresh token says who, not what: rights are looked up again each time it is used. */
   async function authenticateRefreshToken(token: string, door: Door): Promise<Principal> {
-    const { subject } = await tokens.verifyRefreshToken(token, door.audience)
+    const { subject, expiresAt } = await tokens.verifyRefreshToken(token, door.audience)
     const registry = await registries.findRegistry(door.registry)
     if (subject !== door.registry || registry?.adminUserEnabled !== true)
       throw new Fault('unauthenticated', { scopes: [] })
-    return adminPrincipal(door.registry)
+    return { ...adminPrincipal(door.registry), expiresAt }
   }
 
   return {

@@ -3,6 +3,7 @@
  * every process counts alike. A right password from a fresh address is never held up by somebody else's wrong ones.
  */
 import type { Database } from '../../backends/db/database.ts'
+import { clientNetwork } from '../../base/client-network.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 
@@ -28,8 +29,8 @@ export function createLoginThrottle(
 ): LoginThrottle {
   // The letter case of a user name does not matter, so it must not buy further attempts either.
   const subjects = (address: string, account: string) => [
-    { subject: `address:${address}`, most: mostByAddress },
-    { subject: `account:${address}:${account.slice(0, 256).toLowerCase()}`, most: mostByAccount },
+    { subject: `address:${clientNetwork(address)}`, most: mostByAddress },
+    { subject: `account:${clientNetwork(address)}:${account.slice(0, 256).toLowerCase()}`, most: mostByAccount },
   ]
 
   return {
@@ -55,7 +56,6 @@ export function createLoginThrottle(
       const oldest = new Date(now - windowMs).toISOString()
       const most = await db.write(
         async (tables) => {
-          await tables.deleteFrom('login_failures').where('failed_at', '<', oldest).execute()
           let count = 0
           for (const { subject } of subjects(address, account)) {
             const row = await tables
@@ -63,7 +63,12 @@ export function createLoginThrottle(
               .values({ subject, failures: 1, failed_at: new Date(now).toISOString() })
               .onConflict((conflict) =>
                 conflict.column('subject').doUpdateSet((update) => ({
-                  failures: update('login_failures.failures', '+', 1),
+                  failures: update
+                    .case()
+                    .when('login_failures.failed_at', '<', oldest)
+                    .then(1)
+                    .else(update('login_failures.failures', '+', 1))
+                    .end(),
                   failed_at: new Date(now).toISOString(),
                 })),
               )
@@ -71,6 +76,8 @@ export function createLoginThrottle(
               .executeTakeFirstOrThrow()
             count = Math.max(count, row.failures)
           }
+          // Only a new guesser adds rows, so only then is there anything to tidy.
+          if (count === 1) await tables.deleteFrom('login_failures').where('failed_at', '<', oldest).execute()
           return count
         },
         { sync: false },

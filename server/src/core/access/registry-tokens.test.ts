@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { manualClock } from '../../base/clock.ts'
 import { isFault } from '../../base/fault.ts'
-import { createRegistryTokens } from './registry-tokens.ts'
+import { createRegistryTokens, refreshTokenSeconds } from './registry-tokens.ts'
 import type { SigningKeys } from './signing-keys.ts'
 
 const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
@@ -35,7 +35,7 @@ describe('an access token', () => {
       { ...subject, access, mountFrom: ['*'] },
       { ...subject, access: [], mountFrom: [] },
     ]) {
-      const text = await tokens.issueAccessToken(token)
+      const { token: text } = await tokens.issueAccessToken(token)
       assert.deepEqual(await tokens.verifyAccessToken(text, 'berth.localhost'), { ...token, expiresAt })
     }
   })
@@ -47,7 +47,7 @@ describe('an access token', () => {
       [1_000, 75],
     ] as const) {
       const expiresAt = clock.now() + asked * 60_000
-      const text = await tokens.issueAccessToken({ ...subject, access, mountFrom: [], expiresAt })
+      const { token: text } = await tokens.issueAccessToken({ ...subject, access, mountFrom: [], expiresAt })
       const { expiresAt: end } = await tokens.verifyAccessToken(text, 'berth.localhost')
       assert.equal(end, clock.now() + minutes * 60_000)
     }
@@ -55,7 +55,7 @@ describe('an access token', () => {
 
   test('lives for 75 minutes, also where it is remembered', async () => {
     const { tokens, clock } = start()
-    const text = await tokens.issueAccessToken({ ...subject, access, mountFrom: [] })
+    const { token: text } = await tokens.issueAccessToken({ ...subject, access, mountFrom: [] })
     await tokens.verifyAccessToken(text, 'berth.localhost')
     clock.advance(75 * 60_000 - 1_000)
     await tokens.verifyAccessToken(text, 'berth.localhost')
@@ -65,7 +65,7 @@ describe('an access token', () => {
 
   test('is verified once and remembered, for its audience alone', async () => {
     const { tokens, lookUps } = start()
-    const text = await tokens.issueAccessToken({ ...subject, access, mountFrom: [] })
+    const { token: text } = await tokens.issueAccessToken({ ...subject, access, mountFrom: [] })
     for (let count = 0; count < 5; count++) await tokens.verifyAccessToken(text, 'berth.localhost')
     assert.equal(lookUps(), 1)
     await assert.rejects(tokens.verifyAccessToken(text, 'other.localhost'), refused)
@@ -73,12 +73,14 @@ describe('an access token', () => {
   })
 
   test('is no refresh token, and a refresh token none', async () => {
-    const { tokens } = start()
-    const text = await tokens.issueAccessToken({ ...subject, access, mountFrom: [] })
+    const { tokens, clock } = start()
+    const { token: text } = await tokens.issueAccessToken({ ...subject, access, mountFrom: [] })
     const refresh = await tokens.issueRefreshToken({ ...subject, tenant: 't' })
     await assert.rejects(tokens.verifyRefreshToken(text, 'berth.localhost'), refused)
     await assert.rejects(tokens.verifyAccessToken(refresh, 'berth.localhost'), refused)
-    assert.deepEqual(await tokens.verifyRefreshToken(refresh, 'berth.localhost'), subject)
+    const { expiresAt, ...verified } = await tokens.verifyRefreshToken(refresh, 'berth.localhost')
+    assert.deepEqual(verified, subject)
+    assert.equal(expiresAt, clock.now() + refreshTokenSeconds * 1000)
   })
 })
 

@@ -16,6 +16,8 @@ const algorithm = 'RS256'
 /** How many verified tokens are remembered, and up to which length: 16 MiB at most. */
 const remembered = 4096
 const rememberedLength = 4096
+/** Longer ones are not issued. */
+const longestIssued = 12 * 1024
 /** Longer ones are refused unread. */
 const longestToken = 16 * 1024
 
@@ -38,12 +40,14 @@ export interface RefreshToken extends TokenSubject {
 }
 
 export interface RegistryTokens {
-  issueAccessToken(token: AccessToken): Promise<string>
+  /** seconds: how long it lives, `accessTokenSeconds` or less. Faults: `tokenRequestInvalid` for more scopes than fit a header. */
+  issueAccessToken(token: AccessToken): Promise<{ readonly token: string; readonly seconds: number }>
   /** Its payload has no character that differs between base64 and base64url, because one SDK mixes them up. */
   issueRefreshToken(token: RefreshToken): Promise<string>
   /** Faults: `unauthenticated` for anything but a live access token of this audience that one of our keys signed. */
   verifyAccessToken(text: string, audience: string): Promise<AccessToken>
-  verifyRefreshToken(text: string, audience: string): Promise<TokenSubject>
+  /** expiresAt: milliseconds since the epoch. */
+  verifyRefreshToken(text: string, audience: string): Promise<TokenSubject & { readonly expiresAt: number }>
 }
 
 /** The claims that we write; behind our own signature they need no second look at their shape. */
@@ -63,11 +67,10 @@ export function createRegistryTokens(keys: SigningKeys, clock: Clock): RegistryT
     claims: Record<string, unknown>,
     { subject, audience }: TokenSubject,
     seconds: number,
-    latest?: number,
-  ) {
+  ): Promise<string> {
     const key = await keys.getSigningKey()
     const now = Math.floor(clock.now() / 1000)
-    return new SignJWT({ version: '1.0', roles: [], ...claims })
+    const text = await new SignJWT({ version: '1.0', roles: [], ...claims })
       .setProtectedHeader({ alg: algorithm, typ: 'JWT', kid: key.kid })
       .setJti(randomUUID())
       .setSubject(subject)
@@ -75,8 +78,13 @@ export function createRegistryTokens(keys: SigningKeys, clock: Clock): RegistryT
       .setAudience(audience)
       .setIssuedAt(now)
       .setNotBefore(now)
-      .setExpirationTime(Math.min(now + seconds, Math.floor((latest ?? Number.POSITIVE_INFINITY) / 1000)))
+      .setExpirationTime(now + seconds)
       .sign(key.privateKey)
+    // Presented in a header, whose limit it must fit with room for the others.
+    if (text.length > longestIssued) {
+      throw new Fault('tokenRequestInvalid', { reason: 'a token for so many scopes fits no request; ask for fewer' })
+    }
+    return text
   }
 
   async function verify(text: string, audience: string, grantType: Claims['grant_type']): Promise<Claims> {
@@ -107,13 +115,11 @@ export function createRegistryTokens(keys: SigningKeys, clock: Clock): RegistryT
   }
 
   return {
-    issueAccessToken: ({ access, mountFrom, expiresAt, ...token }) =>
-      sign(
-        { access, grant_type: 'access_token', ...(mountFrom.length === 0 ? {} : { mount_from: mountFrom }) },
-        token,
-        accessTokenSeconds,
-        expiresAt,
-      ),
+    async issueAccessToken({ access, mountFrom, expiresAt = Number.POSITIVE_INFINITY, ...token }) {
+      const seconds = Math.min(accessTokenSeconds, Math.floor((expiresAt - clock.now()) / 1000))
+      const mount = mountFrom.length === 0 ? {} : { mount_from: mountFrom }
+      return { token: await sign({ access, grant_type: 'access_token', ...mount }, token, seconds), seconds }
+    },
 
     issueRefreshToken: ({ tenant, ...token }) =>
       sign(
@@ -132,8 +138,8 @@ export function createRegistryTokens(keys: SigningKeys, clock: Clock): RegistryT
     },
 
     async verifyRefreshToken(text, audience) {
-      const { sub } = await verify(text, audience, 'refresh_token')
-      return { subject: sub, audience }
+      const { sub, exp } = await verify(text, audience, 'refresh_token')
+      return { subject: sub, audience, expiresAt: exp * 1000 }
     },
   }
 }

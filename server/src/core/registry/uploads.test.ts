@@ -141,9 +141,25 @@ describe('upload sessions', () => {
       registry.finishUpload(place, session, digestOfText('hello world'), { bytes: broken(' wo') }),
       isFaultOf('clientGone'),
     )
-    assert.equal((await registry.getUpload(place, session)).offset, 8)
-    await registry.finishUpload(place, session, digestOfText('hello world'), { bytes: bytes('rld') })
+    assert.equal((await registry.getUpload(place, session)).offset, 5, 'a closing chunk counts whole or not at all')
+    await registry.finishUpload(place, session, digestOfText('hello world'), { bytes: bytes(' world') })
     assert.equal(await contentOf(digestOfText('hello world')), 'hello world')
+  })
+
+  test('a closing request that failed for want of disk is repeated as it was', async () => {
+    const { session } = await registry.startUpload(place)
+    const digest = digestOfText('hello world')
+    const { commit } = blobs
+    blobs.commit = async () => {
+      throw new Fault('unavailable', { retryAfterSeconds: 30, reason: 'no space left' })
+    }
+    await assert.rejects(
+      registry.finishUpload(place, session, digest, { bytes: bytes('hello world') }),
+      isFaultOf('unavailable'),
+    )
+    blobs.commit = commit
+    await registry.finishUpload(place, session, digest, { bytes: bytes('hello world') })
+    assert.equal(await contentOf(digest), 'hello world')
   })
 
   test('count a chunk with a range whole or not at all', async () => {

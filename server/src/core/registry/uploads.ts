@@ -45,7 +45,7 @@ export interface Uploads {
    */
   appendToUpload(place: Place, session: string, chunk: Chunk): Promise<UploadStatus>
   /**
-   * Closes a session, after adding a last chunk if there is one, and links the blob to the repository. When this
+   * Closes a session, after adding a last chunk if there is one (whole or not at all), and links the blob to the repository. When this
    * resolves, bytes, folder entry and rows are on disk. Returns the blob's size in bytes.
    * Faults: as `appendToUpload`; `digestMismatch` (the session is gone afterwards).
    */
@@ -150,7 +150,10 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
   }
 
   /** Refuses a writer that stood still for so long that its claim has passed to another one. */
-  async function record(row: SessionRow, progress: { offset: number } | { committing_digest: Digest }): Promise<void> {
+  async function record(
+    row: SessionRow,
+    progress: { offset: number; committing_digest?: string | null },
+  ): Promise<void> {
     const { numUpdatedRows } = await db.write(
       (tables) =>
         tables
@@ -174,16 +177,17 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
     }
   }
 
-  /** Writes a chunk after the bytes that are there; returns the new length. */
-  async function append(row: SessionRow, chunk: Chunk): Promise<number> {
+  /**
+   * Writes a chunk after the bytes that are there; the row does not know of it yet. interrupted: set where the client went
+   * away, for a chunk without a range, whose beginning may be kept.
+   */
+  async function write(row: SessionRow, chunk: Chunk): Promise<{ length: number; interrupted?: Fault<'clientGone'> }> {
     const { id: session, offset } = row
     const { range } = chunk
     if (range === undefined) {
       const source = keepingWhatArrived(chunk.bytes)
       const length = await withTrueOffset(row, () => store.append(row.store_session, offset, source.bytes))
-      if (length !== offset) await record(row, { offset: length })
-      if (source.outcome.failure !== undefined) throw source.outcome.failure
-      return length
+      return { length, ...source.outcome }
     }
     if (range.start !== offset) throw outOfOrder(session, offset)
     const announced = range.end - range.start + 1
@@ -194,7 +198,20 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
       store.append(row.store_session, offset, atMost(chunk.bytes, announced)),
     )
     if (length - offset !== announced) throw new Fault('sizeInvalid', { expected: announced, actual: length - offset })
-    await record(row, { offset: length })
+    return { length }
+  }
+
+  async function append(row: SessionRow, chunk: Chunk): Promise<number> {
+    const { length, interrupted } = await write(row, chunk)
+    if (length !== row.offset) await record(row, { offset: length })
+    if (interrupted !== undefined) throw interrupted
+    return length
+  }
+
+  /** A closing chunk counts whole or not at all, so that a client may repeat the request that failed as it was. */
+  async function writeLast(row: SessionRow, chunk: Chunk): Promise<number> {
+    const { length, interrupted } = await write(row, chunk)
+    if (interrupted !== undefined) throw interrupted
     return length
   }
 
@@ -209,11 +226,13 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
       await forget(row)
       throw new Fault('blobUploadInvalid', { session: row.id })
     }
-    if (row.committing_digest === null) await record(row, { committing_digest: digest })
+    await record(row, { offset: size, committing_digest: digest })
     try {
       await withTrueOffset(row, () => store.commit(row.store_session, size, digest))
     } catch (error) {
       if (isFault(error, 'digestMismatch')) await forget(row)
+      if (isFault(error, 'unavailable'))
+        await record(row, { offset: row.offset, committing_digest: row.committing_digest })
       // Proved and moved into place by an earlier try whose rows were never written (a crash, a full disk).
       const movedBefore = isFault(error, 'blobUploadUnknown') && row.committing_digest === digest
       if (!movedBefore || (await store.stat(digest))?.size !== size) throw error
@@ -255,7 +274,7 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
 
   async function finishUpload(place: Place, session: string, digest: Digest, chunk?: Chunk): Promise<number> {
     return withClaim(place, session, async (row) => {
-      const size = chunk === undefined ? row.offset : await append(row, chunk)
+      const size = chunk === undefined ? row.offset : await writeLast(row, chunk)
       await commit(row, size, digest)
       await db.write(async (tables) => {
         const now = timestamp(clock)
@@ -323,13 +342,13 @@ function outOfOrder(session: string, expectedOffset: number): Fault<'chunkOutOfO
 
 /** Ends quietly where the client goes away, and remembers why, so that the bytes before it can be recorded first. */
 function keepingWhatArrived(bytes: AsyncIterable<Uint8Array>) {
-  const outcome: { failure?: Fault<'clientGone'> } = {}
+  const outcome: { interrupted?: Fault<'clientGone'> } = {}
   async function* arriving(): AsyncGenerator<Uint8Array, void, undefined> {
     try {
       yield* bytes
     } catch (error) {
       if (!isFault(error, 'clientGone')) throw error
-      outcome.failure = error
+      outcome.interrupted = error
     }
   }
   return { bytes: arriving(), outcome }

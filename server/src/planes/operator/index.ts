@@ -1,6 +1,6 @@
 /** What load balancers, orchestrators and Prometheus ask: is it alive, is it ready, how is it doing. On every host. */
 import { Fault } from '../../base/fault.ts'
-import { isLoopback } from '../../http/authority.ts'
+import { isLoopback } from '../../base/loopback.ts'
 import type { Plane } from '../../http/plane.ts'
 import type { ReplyHeaders } from '../../http/reply.ts'
 import { json } from '../../http/reply.ts'

@@ -21,6 +21,35 @@ const aRefreshToken = (app: TestApp, registry = 'berth') =>
   app.access.issueAdminRefreshToken({ registry, audience: app.hosts.audienceOf(registry) })
 
 describe('GET /oauth2/token', () => {
+  test('a token drawn with a refresh token ends with it', async () => {
+    await using app = await startTestApp()
+    const refresh = await aRefreshToken(app)
+    app.clock.advance((3 * 60 * 60 - 90) * 1000)
+    const response = await app.fetch('/oauth2/token', { headers: { authorization: basic(nullGuid, refresh) } })
+    const { access_token, expires_in } = (await response.json()) as { access_token: string; expires_in: number }
+    assert.equal(expires_in, 90)
+    assert.equal(claimsOf(access_token).exp, claimsOf(refresh).exp)
+    app.clock.advance(91_000)
+    assert.equal(await ping(app, access_token), 401)
+  })
+
+  test('more scopes than fit a request header are refused, not granted uselessly', async () => {
+    await using app = await startTestApp()
+    const scopes = Array.from({ length: 300 }, (_, index) => `repository:team/application-${index}:pull,push`)
+    const response = await app.fetch('/oauth2/token', {
+      method: 'POST',
+      headers: { authorization: '' },
+      body: new URLSearchParams({
+        grant_type: 'password',
+        username: 'berth',
+        password: app.password,
+        scope: scopes.join(' '),
+      }),
+    })
+    assert.equal(response.status, 400)
+    assert.match(await response.text(), /ask for fewer/)
+  })
+
   test('answers an access token and its seconds, and no refresh token', async () => {
     await using app = await startTestApp()
     const response = await app.fetch(

@@ -3,7 +3,6 @@ import { parseScopes } from '../../base/scope.ts'
 import type { Access, Door } from '../../core/access/access.ts'
 import { type Credential, parseAuthorization } from '../../core/access/credential.ts'
 import type { Principal } from '../../core/access/principal.ts'
-import { accessTokenSeconds } from '../../core/access/registry-tokens.ts'
 import { json, type Reply } from '../../http/reply.ts'
 import type { HttpRequest } from '../../http/request.ts'
 import { nobody, type Route, route } from '../../http/route.ts'
@@ -13,9 +12,9 @@ const formLimitBytes = 64 * 1024
 /** doorOf: which registry's door a request knocks at. */
 export const tokenRoutes = (access: Access, doorOf: (request: HttpRequest) => Door): Route[] => {
   async function answer(principal: Principal, scopes: readonly string[], door: Door): Promise<Reply> {
-    const token = await access.issueAccessToken(principal, parseScopes(scopes), door)
+    const { token, seconds } = await access.issueAccessToken(principal, parseScopes(scopes), door)
     // No refresh token here: docker would keep it as an identity token and log in another way from then on.
-    return json(200, { access_token: token, expires_in: accessTokenSeconds }, { 'Cache-Control': 'no-store' })
+    return json(200, { access_token: token, expires_in: seconds }, { 'Cache-Control': 'no-store' })
   }
 
   return [
@@ -26,7 +25,10 @@ export const tokenRoutes = (access: Access, doorOf: (request: HttpRequest) => Do
       spec: 'Docker token authentication specification, "Requesting a Token"',
       async handle(_, request) {
         const door = doorOf(request)
-        const principal = await access.authenticate(parseAuthorization(request.headers.authorization), door)
+        const credential = parseAuthorization(request.headers.authorization)
+        if (credential?.kind === 'basic') request.attribute(credential.username)
+        const principal = await access.authenticate(credential, door)
+        request.attribute(principal.subject)
         return answer(principal, request.query.getAll('scope'), door)
       },
     }),
@@ -38,7 +40,9 @@ export const tokenRoutes = (access: Access, doorOf: (request: HttpRequest) => Do
       async handle(_, request) {
         const door = doorOf(request)
         const form = await formOf(request)
+        request.attribute(form.get('username') ?? '')
         const principal = await authenticateGrant(access, form, door)
+        request.attribute(principal.subject)
         return answer(principal, form.getAll('scope'), door)
       },
     }),
