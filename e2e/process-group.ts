@@ -7,6 +7,13 @@ export interface ProcessGroup extends AsyncDisposable {
   readonly pid: number
   /** What it wrote so far: the last 64 KiB. */
   readonly log: string
+  /** The same, of one stream alone. */
+  readonly stdout: string
+  readonly stderr: string
+  /** Resolves when its head has ended: with the exit code, or with the signal that ended it. */
+  readonly exited: Promise<number | NodeJS.Signals>
+  /** To its head alone. */
+  signal(name: NodeJS.Signals): void
   /** Waits until the check holds; else ends the program and throws what it wrote. */
   ready(check: () => Promise<boolean>, withinSeconds: number): Promise<void>
   /** Asks it to end, and ends the whole group if that takes longer than ten seconds. */
@@ -26,26 +33,28 @@ export function startProcessGroup(
   endAllWithThisProcess()
   const child = spawn(command, argumentList, { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
   let log = ''
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => {
+  const written = { stdout: '', stderr: '' }
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (text: string) => {
       log = (log + text).slice(-logCharacters)
+      written[name] = (written[name] + text).slice(-logCharacters)
     })
   }
   running.add(child)
-  const exited = new Promise<void>((resolve) => {
-    const over = () => {
+  const exited = new Promise<number | NodeJS.Signals>((resolve) => {
+    const over = (result: number | NodeJS.Signals) => {
       running.delete(child)
-      resolve()
+      resolve(result)
     }
-    child.on('exit', over)
+    child.on('exit', (code, signal) => over(code ?? signal ?? 1))
     child.on('error', (error) => {
       log += `${error}\n`
-      over()
+      over(127)
     })
   })
-  const kill = () => {
+  const kill = async () => {
     killGroup(child)
-    return exited
+    await exited
   }
   const stop = async () => {
     if (!running.has(child)) return
@@ -62,6 +71,14 @@ export function startProcessGroup(
     get log() {
       return log
     },
+    get stdout() {
+      return written.stdout
+    },
+    get stderr() {
+      return written.stderr
+    },
+    exited,
+    signal: (name) => void child.kill(name),
     async ready(check, withinSeconds) {
       const deadline = performance.now() + withinSeconds * 1000
       while (!(await check())) {

@@ -1,4 +1,5 @@
 /** The server's configuration, as a command of the same machine sees it. */
+import { withPort } from '@berth/server/base/addresses.ts'
 import type { Config } from '@berth/server/config/config.ts'
 import { ConfigError, loadConfig } from '@berth/server/config/load.ts'
 import { CommandError, type Given, usageExitCode } from './command.ts'
@@ -20,5 +21,5 @@ export function configOf({ options }: Given): Config {
 
 /** `localhost:8443`; without the port where it is HTTPS's own. */
 export function authorityOf(host: string, { publicPort }: Config): string {
-  return publicPort === 443 ? host : `${host}:${publicPort}`
+  return withPort(host, publicPort)
 }

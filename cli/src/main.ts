@@ -6,11 +6,12 @@ import { type CommandDeclaration, CommandError, usageExitCode } from './command.
 import { hosts } from './commands/hosts.ts'
 import { password } from './commands/password.ts'
 import { registry } from './commands/registry.ts'
+import { rotateKeys } from './commands/rotate-keys.ts'
 import { start } from './commands/start.ts'
 import { token } from './commands/token.ts'
 import { trust } from './commands/trust.ts'
 
-const commands: readonly CommandDeclaration[] = [start, trust, hosts, password, token, registry]
+const commands: readonly CommandDeclaration[] = [start, trust, hosts, password, token, registry, rotateKeys]
 
 /** args: without the program's name. Returns the exit code once the command has ended. */
 export async function main(args: readonly string[]): Promise<number> {

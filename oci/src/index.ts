@@ -14,6 +14,6 @@ export {
   referrerArtifactType,
 } from './manifest.ts'
 export { ManifestError } from './manifest-error.ts'
-export { isForeignLayerType, isIndexType, isKnownManifestType, mediaTypes, withoutParameters } from './media-type.ts'
+export { isForeignLayerType, mediaTypes, withoutParameters } from './media-type.ts'
 export { type Platform, parsePlatform } from './platform.ts'
 export { isRepositoryName, isTag, parseReference } from './reference.ts'

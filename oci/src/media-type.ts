@@ -11,10 +11,6 @@ export const mediaTypes = {
   orasArtifactManifest: 'application/vnd.cncf.oras.artifact.manifest.v1+json',
 } as const
 
-const manifestTypes: ReadonlySet<string> = new Set(Object.values(mediaTypes))
-
-const indexTypes: ReadonlySet<string> = new Set([mediaTypes.dockerManifestList, mediaTypes.ociIndex])
-
 const foreignLayerTypes: ReadonlySet<string> = new Set([
   'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
   'application/vnd.oci.image.layer.nondistributable.v1.tar',
@@ -22,18 +18,8 @@ const foreignLayerTypes: ReadonlySet<string> = new Set([
   'application/vnd.oci.image.layer.nondistributable.v1.tar+zstd',
 ])
 
-/** mediaType: without parameters, as for all functions here but `withoutParameters`. */
-export function isKnownManifestType(mediaType: string): boolean {
-  return manifestTypes.has(mediaType)
-}
-
-/** True of an OCI index and of a Docker manifest list. */
-export function isIndexType(mediaType: string): boolean {
-  return indexTypes.has(mediaType)
-}
-
 /**
- * True of layers that may be kept elsewhere, at the descriptor's `urls`, and missing here.
+ * mediaType: without parameters. True of layers that may be kept elsewhere, at the descriptor's `urls`, and missing here.
  * Spec: OCI image-spec 1.1, layer.md, "Non-Distributable Layers"; Docker image manifest v2.2, "urls".
  */
 export function isForeignLayerType(mediaType: string): boolean {

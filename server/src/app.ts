@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import type { BlobStore } from './backends/blobs/blob-store.ts'
 import type { Database } from './backends/db/database.ts'
 import { openBlobStore, openDatabase } from './backends/open.ts'
+import { isPlainDomain } from './base/addresses.ts'
 import { type Clock, systemClock } from './base/clock.ts'
 import { firstRegistry } from './base/host-names.ts'
 import type { Log } from './base/log.ts'
@@ -70,7 +71,7 @@ export async function createCore(config: Config, keys: Keys, given: Partial<Back
   const tokens = createRegistryTokens(signingKeys, clock)
   const throttle = createLoginThrottle(db, clock, given.wait)
   const access = createAccess({ registries, tokens, throttle })
-  const hosts = createHostRules(config.domain, config.publicPort, firstRegistry)
+  const hosts = createHostRules(config.domain, firstRegistry)
   return {
     db,
     registries,
@@ -127,7 +128,7 @@ function commonHeaders(config: Config): ReplyHeaders {
       'Link',
       'X-Ms-Correlation-Request-Id',
     ],
-    ...(config.domain === 'localhost' || config.tls.kind === 'none'
+    ...(isPlainDomain(config.domain) || config.tls.kind === 'none'
       ? {}
       : { 'Strict-Transport-Security': 'max-age=31536000; includeSubDomains' }),
   }

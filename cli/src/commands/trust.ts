@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
+import { isPlainDomain } from '@berth/server/base/addresses.ts'
 import { firstRegistry } from '@berth/server/base/host-names.ts'
 import type { Config } from '@berth/server/config/config.ts'
 import { type CommandDeclaration, CommandError, settingOptions } from '../command.ts'
@@ -43,7 +44,7 @@ export function readAuthority(config: Config, registries: readonly string[]): Tr
   const pem = readText(file)
   if (pem === undefined) throw new CommandError(`there is no readable ${file}: the first \`npm start\` makes it`)
   const name = /^CN=(.*)$/m.exec(new X509Certificate(pem).subject)?.[1] ?? 'Berth local authority'
-  const names = config.domain === 'localhost' ? ['localhost'] : []
+  const names = isPlainDomain(config.domain) ? ['localhost'] : []
   const hosts = [...names, ...registries.map((registry) => `${registry}.${config.domain}`)]
   return {
     file,

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import { createHostRules } from './hosts.ts'
 
 describe('hosts under localhost', () => {
-  const { registryOf, loginServerOf, audienceOf } = createHostRules('localhost', 8443, 'berth')
+  const { registryOf, audienceOf } = createHostRules('localhost', 'berth')
 
   for (const [authority, registry] of [
     ['localhost', 'berth'],
@@ -30,14 +30,13 @@ describe('hosts under localhost', () => {
     })
   }
 
-  test('a login server has the port, an audience has none', () => {
-    assert.equal(loginServerOf('myreg'), 'myreg.localhost:8443')
+  test('an audience has no port', () => {
     assert.equal(audienceOf('myreg'), 'myreg.localhost')
   })
 })
 
 describe('hosts under a domain of its own', () => {
-  const { registryOf, loginServerOf, audienceOf } = createHostRules('registry.example.com', 443, 'berth')
+  const { registryOf, audienceOf } = createHostRules('registry.example.com', 'berth')
 
   for (const [authority, registry] of [
     ['myreg.registry.example.com', 'myreg'],
@@ -55,8 +54,7 @@ describe('hosts under a domain of its own', () => {
     })
   }
 
-  test('the usual port is left out of a login server', () => {
-    assert.equal(loginServerOf('myreg'), 'myreg.registry.example.com')
+  test('an audience is the login server', () => {
     assert.equal(audienceOf('myreg'), 'myreg.registry.example.com')
   })
 })

@@ -1,4 +1,5 @@
 /** Which registry a host names. Rules only: whether the registry exists is asked where it matters. */
+import { isPlainDomain } from '../base/addresses.ts'
 import { planeHosts } from '../base/host-names.ts'
 import { isLoopback } from '../base/loopback.ts'
 import { splitAuthority } from './authority.ts'
@@ -8,29 +9,25 @@ const reserved: ReadonlySet<string> = new Set(planeHosts)
 export interface HostRules {
   /** The registry behind a client's host, or undefined for a host that is nobody's. */
   registryOf(authority: string): string | undefined
-  /** The login server of a registry, with the port where clients write one. */
-  loginServerOf(registry: string): string
-  /** The same without a port: what its tokens are good for, whatever port they are shown at. */
+  /** The login server of a registry without a port: what its tokens are good for, whatever port they are shown at. */
   audienceOf(registry: string): string
 }
 
 /**
- * domain: without a port; publicPort: 443 is left out of login servers. plainRegistry: the registry that the domain's plain
- * name and loopback addresses stand for, where the domain is `localhost`.
+ * domain: without a port. plainRegistry: the registry that the domain's plain name and loopback addresses stand for, where
+ * the domain is `localhost`.
  */
-export function createHostRules(domain: string, publicPort: number, plainRegistry: string): HostRules {
+export function createHostRules(domain: string, plainRegistry: string): HostRules {
   const suffix = `.${domain}`
-  const port = publicPort === 443 ? '' : `:${publicPort}`
   return {
     registryOf(authority) {
       const { host } = splitAuthority(authority)
       const address = host.replace(/^\[(.*)\]$/, '$1')
-      if (domain === 'localhost' && (host === domain || isLoopback(address))) return plainRegistry
+      if (isPlainDomain(domain) && (host === domain || isLoopback(address))) return plainRegistry
       if (!host.endsWith(suffix)) return undefined
       const name = host.slice(0, -suffix.length)
       return name.includes('.') || reserved.has(name) ? undefined : name
     },
-    loginServerOf: (registry) => `${registry}.${domain}${port}`,
     audienceOf: (registry) => `${registry}.${domain}`,
   }
 }

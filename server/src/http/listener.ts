@@ -13,8 +13,6 @@ export interface ListenerTls {
   defaultCertificate(): Promise<{ readonly certificate: string; readonly key: string }>
   /** For the name that a client asks for (SNI); undefined: the default one. */
   certificateFor?(name: string): Promise<SecureContext | undefined>
-  /** 48 bytes that all processes behind one port share, so that each can resume the others' sessions. */
-  readonly ticketKeys?: Buffer
 }
 
 /** What becomes of plain HTTP on the port. `refuse`: it gets 400 and a sentence. */
@@ -25,6 +23,8 @@ export type ListenerSecurity =
 export type ListenerOptions = ListenerSecurity & {
   readonly handler: RequestListener
   readonly timeouts?: Partial<ListenerTimeouts>
+  /** 48 bytes that all processes behind one port share, so that each can resume the others' sessions. */
+  readonly ticketKeys?: Buffer | undefined
   readonly log?: Log
 }
 
@@ -182,7 +182,7 @@ export function createListener(options: ListenerOptions): Listener {
         const context = tls.certificateFor?.(name) ?? Promise.resolve(undefined)
         context.then((found) => done(null, found), done)
       },
-      ...(tls.ticketKeys === undefined ? {} : { ticketKeys: tls.ticketKeys }),
+      ...(options.ticketKeys === undefined ? {} : { ticketKeys: options.ticketKeys }),
     })
     server.on('secureConnection', (socket) => {
       const raw = handshakes.get(nameOf(socket))

@@ -1,13 +1,10 @@
 /** What a handler sees of an HTTP request, once its path has been parsed and its caller let in. */
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Scope } from '../base/scope.ts'
 
 /** Whoever sent the request, as far as a handler needs to know. */
 export interface Caller {
   /** A user or application name for logs and events; `anonymous` without a credential. */
   readonly subject: string
-  /** Whether the credential reaches every action of the scope. */
-  may(scope: Scope): boolean
   /** Whether blobs of that repository may be mounted elsewhere. */
   mayMountFrom(repository: string): boolean
 }
@@ -33,9 +30,8 @@ export interface HttpRequest {
   attribute(subject: string): void
   /** Bytes that the client announced, or undefined for a body without a length. */
   readonly contentLength: number | undefined
-  /** Aborted when the client goes away or the server gives up on it. */
-  readonly signal: AbortSignal
-  /** The body as it arrives; a chunk is valid only until the next is asked for. Faults while iterating: `clientGone`, `bodyTooSlow`. */
+  /** The body as it arrives; a chunk is valid only until the next is asked for. Faults while iterating:
+   * `clientGone`. */
   body(): AsyncIterable<Uint8Array>
   /** The whole body, at most `limitBytes`. Faults: `bodyTooLarge`, `clientGone`, `bodyTooSlow`. */
   readBody(limitBytes: number): Promise<Buffer>

@@ -39,7 +39,7 @@ export interface Exchange {
   readonly bytesSent: number
 }
 
-const anonymous: Caller = { subject: 'anonymous', may: () => false, mayMountFrom: () => false }
+const anonymous: Caller = { subject: 'anonymous', mayMountFrom: () => false }
 
 /** How long a refused request's body is still read, so that the client gets to see the refusal. */
 const lingerMs = 30_000
@@ -170,7 +170,6 @@ function requestOf(
   const body = bodyReader(message, response, parts.smallBodyTimeoutMs)
   const length = message.headers['content-length']
   let query: URLSearchParams | undefined
-  let aborter: AbortController | undefined
   return {
     method: known.method,
     rawPath: known.rawPath,
@@ -185,14 +184,6 @@ function requestOf(
     correlationId: known.correlationId,
     attribute: known.attribute,
     contentLength: length === undefined ? undefined : Number(length),
-    get signal() {
-      if (aborter === undefined) {
-        const created = new AbortController()
-        response.once('close', () => created.abort())
-        aborter = created
-      }
-      return aborter.signal
-    },
     body: body.stream,
     readBody: body.read,
   }

@@ -1,6 +1,7 @@
 /** `bootstrap.json`: all that a user, a script or a test needs to begin. Mode 0600; design §1 has its keys. */
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
+import { isPlainDomain, withPort } from '../base/addresses.ts'
 import { writeWhole } from '../base/write-once.ts'
 import type { Founding } from '../core/directory/founding.ts'
 
@@ -74,17 +75,15 @@ export function refreshed(bootstrap: Bootstrap, addresses: Addresses, password: 
 }
 
 function loginTo({ name, username, password }: Founding['registry'], addresses: Addresses): Bootstrap['registry'] {
-  return { name, loginServer: `${name}.${hostOf(addresses)}`, username, password }
+  return { name, loginServer: `${name}.${withPort(addresses.domain, addresses.port)}`, username, password }
 }
 
-const hostOf = ({ domain, port }: Pick<Addresses, 'domain' | 'port'>) => (port === 443 ? domain : `${domain}:${port}`)
-
 function locationOf(addresses: Addresses, registry: string): Pick<Bootstrap, 'endpoint' | 'caCertificate' | 'cloud'> {
-  const host = hostOf(addresses)
+  const host = withPort(addresses.domain, addresses.port)
   // On localhost the plain name answers for every plane, so that nothing depends on the resolver.
-  const plane = (name: string) => `${addresses.scheme}://${addresses.domain === 'localhost' ? host : `${name}.${host}`}`
+  const plane = (name: string) => `${addresses.scheme}://${isPlainDomain(addresses.domain) ? host : `${name}.${host}`}`
   const management = plane('management')
-  const endpoint = addresses.domain === 'localhost' ? management : `${addresses.scheme}://${registry}.${host}`
+  const endpoint = isPlainDomain(addresses.domain) ? management : `${addresses.scheme}://${registry}.${host}`
   return {
     endpoint,
     caCertificate: addresses.caCertificate,

@@ -1,5 +1,6 @@
 /** What a start prints: where the server is and what to type next. Every line works when it is pasted. */
 import { resolve } from 'node:path'
+import { isPlainDomain, withPort } from '../base/addresses.ts'
 import type { Config } from '../config/config.ts'
 import type { Bootstrap } from './bootstrap-file.ts'
 
@@ -38,7 +39,7 @@ export function greetingOf({ config, bootstrapFile, bootstrap, firstStart, milli
 
 /** Docker trusts `localhost` without any setting; other names need the certificate. */
 function dockerHost(config: Config, bootstrap: Bootstrap): string {
-  return config.domain === 'localhost' ? `localhost:${config.publicPort}` : bootstrap.registry.loginServer
+  return isPlainDomain(config.domain) ? withPort(config.domain, config.publicPort) : bootstrap.registry.loginServer
 }
 
 function listeningOn({ host, port }: Config): string {

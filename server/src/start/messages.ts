@@ -8,6 +8,7 @@ export type FromWorker =
   | { readonly kind: 'metrics-wanted'; readonly id: number }
 
 export type ToWorker =
-  | { readonly kind: 'serve'; readonly config: Config }
+  /** ticketKeys: base64; lets each worker resume the TLS sessions of the others. New with every start. */
+  | { readonly kind: 'serve'; readonly config: Config; readonly ticketKeys: string }
   | { readonly kind: 'drain' }
   | { readonly kind: 'metrics'; readonly id: number; readonly contentType: string; readonly text: string }

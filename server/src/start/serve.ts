@@ -18,21 +18,25 @@ export interface Serving {
 /** How long handlers of cut connections are waited for. */
 const settleMs = 5_000
 
-/** allMetrics: Prometheus text for every process together, where there are several. */
-export async function serve(
-  config: Config,
-  log: Log,
-  allMetrics?: () => Promise<{ contentType: string; text: string }>,
-): Promise<Serving> {
+/** What several processes behind one port share. */
+export interface Shared {
+  /** 48 bytes. */
+  readonly ticketKeys: Buffer
+  /** Prometheus text for every process together. */
+  readonly metrics: () => Promise<{ contentType: string; text: string }>
+}
+
+export async function serve(config: Config, log: Log, shared?: Shared): Promise<Serving> {
   const metrics = createMetrics()
   const ownMetrics = async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() })
   const app = await createApp(config, {
     log,
     keys: await keysOf(config),
     observe: metrics.observe,
-    metrics: allMetrics ?? ownMetrics,
+    metrics: shared?.metrics ?? ownMetrics,
   })
-  const listener = createListener({ handler: app.handler.handle, log, ...(await openTls(config)) })
+  const ticketKeys = shared?.ticketKeys
+  const listener = createListener({ handler: app.handler.handle, log, ticketKeys, ...(await openTls(config)) })
   await listener.listen(config.host, config.port)
   return {
     metrics,

@@ -14,7 +14,7 @@ let end = async (): Promise<void> => process.exit(0)
 const tell = (message: FromWorker) => process.send?.(message)
 
 process.on('message', (message: ToWorker) => {
-  if (message.kind === 'serve') void begin(message.config)
+  if (message.kind === 'serve') void begin(message.config, Buffer.from(message.ticketKeys, 'base64'))
   else if (message.kind === 'drain') void end()
   else if (message.kind === 'metrics') {
     metricsWanted.get(message.id)?.(message)
@@ -26,10 +26,10 @@ process.on('SIGINT', () => undefined).on('SIGTERM', () => undefined)
 process.once('disconnect', () => void end())
 new AggregatorRegistry() // answers the first process when it asks for this worker's metrics
 
-async function begin(config: Config): Promise<void> {
+async function begin(config: Config, ticketKeys: Buffer): Promise<void> {
   const log = await createLog(config.log)
   try {
-    const serving = await serve(config, log, allMetrics)
+    const serving = await serve(config, log, { ticketKeys, metrics: allMetrics })
     AggregatorRegistry.setRegistries(serving.metrics.registry)
     end = async () => {
       await serving.drain()

@@ -1,5 +1,6 @@
 /** The first process with `--workers` above 1: starts the others, watches them, speaks for them. It serves nothing itself. */
 import cluster, { type Worker } from 'node:cluster'
+import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import type { Log } from '../base/log.ts'
 import type { Config } from '../config/config.ts'
@@ -37,9 +38,10 @@ export function forkWorkers(count: number): WaitingWorkers {
 
 async function serve(waiting: readonly Worker[], config: Config, log: Log): Promise<ServingWorkers> {
   let draining = false
+  const ticketKeys = randomBytes(48).toString('base64')
 
   function begin(worker: Worker): Promise<void> {
-    tell(worker, { kind: 'serve', config })
+    tell(worker, { kind: 'serve', config, ticketKeys })
     return new Promise((resolve, reject) => {
       worker.on('message', (message: FromWorker) => {
         if (message.kind === 'listening') resolve()

@@ -1,7 +1,9 @@
 /** Blobs as repositories see them: a digest that is linked to the repository, or nothing. */
 import { type Digest, parseDigest } from '@berth/oci'
+import type { Kysely } from 'kysely'
 import type { BlobStore, ByteRange } from '../../backends/blobs/blob-store.ts'
 import type { Database } from '../../backends/db/database.ts'
+import type { Tables } from '../../backends/db/tables/index.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { timestamp } from '../../base/timestamp.ts'
@@ -101,11 +103,9 @@ export function readBlob(
   return size === 0 ? store.read(digest) : store.read(digest, range)
 }
 
-type Tables = Parameters<Parameters<Database['write']>[0]>[0]
-
 /** Whether a repository of the registry links the blob and may be pulled from. */
 async function hasSource(
-  tables: Tables,
+  tables: Kysely<Tables>,
   place: Place,
   digest: Digest,
   from: string | undefined,
@@ -124,7 +124,12 @@ async function hasSource(
 }
 
 /** Makes a stored blob readable in a repository; repeating it changes nothing. */
-export async function linkBlob(tables: Tables, repositoryId: number, digest: Digest, now: string): Promise<void> {
+export async function linkBlob(
+  tables: Kysely<Tables>,
+  repositoryId: number,
+  digest: Digest,
+  now: string,
+): Promise<void> {
   await tables
     .insertInto('repository_blobs')
     .values({ repository_id: repositoryId, digest, created_at: now })

@@ -1,6 +1,8 @@
 /** Lists, each one page of an index: page 10,000 costs what page 1 costs. */
 import type { Digest } from '@berth/oci'
+import type { Kysely } from 'kysely'
 import type { Database } from '../../backends/db/database.ts'
+import type { Tables } from '../../backends/db/tables/index.ts'
 import type { ManifestsTable } from '../../backends/db/tables/manifests.ts'
 import { Fault } from '../../base/fault.ts'
 import { storedDigest } from './blobs.ts'
@@ -119,9 +121,7 @@ export function createListings(db: Database): Listings {
   }
 }
 
-type Tables = Parameters<Parameters<Database['read']>[0]>[0]
-
-async function hasManifests(tables: Tables, repositoryId: number): Promise<boolean> {
+async function hasManifests(tables: Kysely<Tables>, repositoryId: number): Promise<boolean> {
   const row = await tables
     .selectFrom('repositories')
     .where('id', '=', repositoryId)

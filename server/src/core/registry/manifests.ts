@@ -12,8 +12,10 @@ import {
   parseManifest,
   referrerArtifactType,
 } from '@berth/oci'
+import type { Kysely } from 'kysely'
 import type { BlobStore } from '../../backends/blobs/blob-store.ts'
 import type { Database } from '../../backends/db/database.ts'
+import type { Tables } from '../../backends/db/tables/index.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { timestamp } from '../../base/timestamp.ts'
@@ -97,6 +99,7 @@ export function createManifests(db: Database, store: BlobStore, clock: Clock): M
     async putManifest(place, reference, contentType, bytes, { tags = [], precondition } = {}) {
       // 1. The body is a manifest of the announced type.
       const document = parse(bytes, contentType)
+      checkReferences(document)
       // 2. Its digest is the one it is pushed by.
       const digest = digestFor(document, bytes, reference)
       const wantedTags = 'tag' in reference ? [reference.tag, ...tags] : tags
@@ -165,8 +168,6 @@ export function createManifests(db: Database, store: BlobStore, clock: Clock): M
   }
 }
 
-type Tables = Parameters<Parameters<Database['write']>[0]>[0]
-
 const imageConfigTypes = new Set([
   'application/vnd.docker.container.image.v1+json',
   'application/vnd.oci.image.config.v1+json',
@@ -187,6 +188,14 @@ function parse(bytes: Uint8Array, contentType: string): ManifestDocument {
   }
 }
 
+/** One transaction writes a row for each, and the others wait meanwhile. */
+const mostReferences = 10_000
+
+function checkReferences({ layers, children }: ManifestDocument): void {
+  if (layers.length + children.length <= mostReferences) return
+  throw new Fault('manifestInvalid', { reason: `the manifest names more than ${mostReferences} blobs and manifests` })
+}
+
 function digestFor(document: ManifestDocument, bytes: Uint8Array, reference: Reference): Digest {
   if ('tag' in reference) return digestOfManifest(document, bytes, 'sha256')
   const algorithm = algorithmOf(reference.digest)
@@ -204,7 +213,7 @@ function digestFor(document: ManifestDocument, bytes: Uint8Array, reference: Ref
  * children some are missing, but not all: an image without any content is a mistake, not a sparse image.
  */
 async function requireContent(
-  tables: Tables,
+  tables: Kysely<Tables>,
   place: Place,
   repositoryId: number,
   document: ManifestDocument,
@@ -235,7 +244,7 @@ async function missingOf(
   return [...missing]
 }
 
-const linkedBlobs = (tables: Tables, repositoryId: number, digests: readonly Digest[]) =>
+const linkedBlobs = (tables: Kysely<Tables>, repositoryId: number, digests: readonly Digest[]) =>
   tables
     .selectFrom('repository_blobs')
     .where('repository_id', '=', repositoryId)
@@ -243,7 +252,7 @@ const linkedBlobs = (tables: Tables, repositoryId: number, digests: readonly Dig
     .select('digest')
     .execute()
 
-const presentManifests = (tables: Tables, repositoryId: number, digests: readonly Digest[]) =>
+const presentManifests = (tables: Kysely<Tables>, repositoryId: number, digests: readonly Digest[]) =>
   tables
     .selectFrom('manifests')
     .where('repository_id', '=', repositoryId)
@@ -251,7 +260,7 @@ const presentManifests = (tables: Tables, repositoryId: number, digests: readonl
     .select('digest')
     .execute()
 
-async function acceptsSparse(tables: Tables, place: Place): Promise<boolean> {
+async function acceptsSparse(tables: Kysely<Tables>, place: Place): Promise<boolean> {
   const row = await tables
     .selectFrom('registries')
     .where('name', '=', place.registry)
@@ -260,7 +269,11 @@ async function acceptsSparse(tables: Tables, place: Place): Promise<boolean> {
   return row?.sparse_manifests_enabled === 1
 }
 
-async function digestAt(tables: Tables, repositoryId: number, reference: Reference): Promise<Digest | undefined> {
+async function digestAt(
+  tables: Kysely<Tables>,
+  repositoryId: number,
+  reference: Reference,
+): Promise<Digest | undefined> {
   const manifests = tables.selectFrom('manifests').where('manifests.repository_id', '=', repositoryId)
   const row = await ('digest' in reference
     ? manifests.where('manifests.digest', '=', reference.digest)
@@ -279,7 +292,12 @@ function imageSize({ config, layers, children }: ManifestDocument, bytes: Uint8A
 }
 
 /** The key of a manifest that is there already, its time moved; undefined when it is not. */
-async function touch(tables: Tables, repositoryId: number, digest: Digest, now: string): Promise<number | undefined> {
+async function touch(
+  tables: Kysely<Tables>,
+  repositoryId: number,
+  digest: Digest,
+  now: string,
+): Promise<number | undefined> {
   const row = await tables
     .updateTable('manifests')
     .set({ updated_at: now })
@@ -291,7 +309,7 @@ async function touch(tables: Tables, repositoryId: number, digest: Digest, now: 
 }
 
 async function insert(
-  tables: Tables,
+  tables: Kysely<Tables>,
   repositoryId: number,
   digest: Digest,
   document: ManifestDocument,
@@ -341,7 +359,7 @@ async function insert(
 }
 
 async function pointTag(
-  tables: Tables,
+  tables: Kysely<Tables>,
   repositoryId: number,
   name: string,
   manifestId: number,
@@ -357,7 +375,7 @@ async function pointTag(
 }
 
 /** Keys of a manifest and of all that refer to it, directly or through one another. Empty when it is not there. */
-async function withReferrers(tables: Tables, repositoryId: number, digest: Digest): Promise<number[]> {
+async function withReferrers(tables: Kysely<Tables>, repositoryId: number, digest: Digest): Promise<number[]> {
   const first = await tables
     .selectFrom('manifests')
     .where('repository_id', '=', repositoryId)

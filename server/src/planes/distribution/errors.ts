@@ -42,7 +42,8 @@ const registryErrors: WireErrors<RegistryFaults> = {
     status: 400,
     code: 'MANIFEST_BLOB_UNKNOWN',
     message: 'blob unknown to registry',
-    details: ({ digests }) => digests,
+    // Enough to see what is wrong; each is an error of its own.
+    details: ({ digests }) => digests.slice(0, 100),
   },
   manifestInvalid: {
     status: 400,

@@ -426,7 +426,7 @@ describe('manifests of every kind', () => {
     const large = anImage({ fields: { layers: [descriptorOf(layer), ...many] } })
     await pushBlob(app, 'team/app', large.config)
     const response = await putManifest(app, 'team/app', large.manifest, 'v1')
-    assert.equal((await errorsOf(response, 400, 'MANIFEST_BLOB_UNKNOWN')).length, 1_200)
+    assert.equal((await errorsOf(response, 400, 'MANIFEST_BLOB_UNKNOWN')).length, 100, 'the first hundred are named')
     await app.registries.updateRegistry('berth', { sparseManifestsEnabled: true })
     await pushManifest(app, 'team/app', large.manifest, 'v1')
   })
