@@ -2,7 +2,18 @@
 import { withPort } from '@berth/server/base/addresses.ts'
 import type { Config } from '@berth/server/config/config.ts'
 import { ConfigError, loadConfig } from '@berth/server/config/load.ts'
+import { readLastStart } from '@berth/server/start/last-start.ts'
 import { CommandError, type Given, usageExitCode } from './command.ts'
+
+/**
+ * The configuration of the server that was last started on the data folder; flags win over what that start was told.
+ * Throws a `CommandError` that lists every mistake.
+ */
+export function configOfServer(given: Given): Config {
+  const last = readLastStart(configOf(given).dataFolder)
+  const flags = Object.fromEntries(Object.entries(given.options).filter(([, value]) => value !== undefined))
+  return configOf({ ...given, options: { ...last, ...flags } })
+}
 
 /** Throws a `CommandError` that lists every mistake. */
 export function configOf({ options }: Given): Config {

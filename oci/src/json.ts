@@ -40,6 +40,34 @@ function nestsTooDeep(bytes: Uint8Array): boolean {
   return false
 }
 
+/**
+ * The first top-level field that is there twice, however it is spelled (`"layers"`, `"\\u006cayers"`): JSON leaves open which
+ * of the two counts. bytes: one valid JSON object.
+ */
+export function findRepeatedField(bytes: Uint8Array): string | undefined {
+  const seen = new Set<string>()
+  let depth = 0
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i]
+    if (byte === 0x5b || byte === 0x7b) depth++
+    else if (byte === 0x5d || byte === 0x7d) depth--
+    if (byte !== 0x22) continue
+    const start = i
+    for (i++; bytes[i] !== 0x22; i++) if (bytes[i] === 0x5c) i++
+    if (depth !== 1 || !isFollowedByColon(bytes, i + 1)) continue
+    const field: string = JSON.parse(Buffer.from(bytes.subarray(start, i + 1)).toString('utf8'))
+    if (seen.has(field)) return field
+    seen.add(field)
+  }
+  return undefined
+}
+
+function isFollowedByColon(bytes: Uint8Array, from: number): boolean {
+  let i = from
+  while (bytes[i] === 0x20 || bytes[i] === 0x09 || bytes[i] === 0x0a || bytes[i] === 0x0d) i++
+  return bytes[i] === 0x3a
+}
+
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

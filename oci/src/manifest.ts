@@ -1,6 +1,7 @@
 import { type Descriptor, parseDescriptor } from './descriptor.ts'
 import { type Digest, type DigestAlgorithm, digestOf } from './digest.ts'
 import {
+  findRepeatedField,
   hasField,
   type JsonObject,
   optionalString,
@@ -52,6 +53,8 @@ export function parseManifest(bytes: Uint8Array, contentType: string): ManifestD
   if (bytes.length > manifestLimitBytes) throw new ManifestError(`the manifest exceeds ${manifestLimitBytes} bytes`)
   const body = parseJsonObject(bytes)
   if (!body) throw new ManifestError('the manifest is not a JSON object in UTF-8, nested at most 256 levels deep')
+  const repeated = findRepeatedField(bytes)
+  if (repeated !== undefined) throw new ManifestError(`the field ${JSON.stringify(repeated)} is there twice`)
   checkSpelling(body)
   checkForeignFields(body, format)
   checkMediaType(body, mediaType, format)

@@ -125,7 +125,8 @@ describe('signed schema 1 manifest', () => {
       }),
       /payload differs/,
     ],
-    ['fields after the signatures', signed(payload, { tail: ', "name": "other"' }), /payload differs/],
+    ['a new field after the signatures', signed(payload, { tail: ', "other": "other"' }), /payload differs/],
+    ['an old field after the signatures', signed(payload, { tail: ', "name": "other"' }), /"name" is there twice/],
   ] as const) {
     test(`signed schema 1 is refused with ${what}`, () => refuses(bytes, mediaTypes.dockerSchema1Signed, message))
   }

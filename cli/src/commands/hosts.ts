@@ -3,15 +3,15 @@ import { isIP } from 'node:net'
 import { firstRegistry, planeHosts } from '@berth/server/base/host-names.ts'
 import type { CommandDeclaration } from '../command.ts'
 import { settingOptions } from '../command.ts'
-import { configOf } from '../config.ts'
+import { configOfServer } from '../config.ts'
 
 export const hosts: CommandDeclaration = {
   name: 'hosts',
   summary: 'Print the lines that /etc/hosts needs, if any.',
   rest: '[registries...]',
-  options: settingOptions(['domain', 'host', 'config']),
+  options: settingOptions(['data', 'domain', 'host', 'config']),
   async run(given) {
-    const { domain, host } = configOf(given)
+    const { domain, host } = configOfServer(given)
     const registries = given.rest.length > 0 ? given.rest : [firstRegistry]
     const names = [...registries, ...planeHosts].map((name) => `${name}.${domain}`)
     const unknown = await findUnknown(names, isKnown)

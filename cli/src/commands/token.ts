@@ -1,6 +1,6 @@
 import { firstRegistry } from '@berth/server/base/host-names.ts'
 import { type CommandDeclaration, settingOptions } from '../command.ts'
-import { configOf } from '../config.ts'
+import { configOfServer } from '../config.ts'
 import { unknownRegistry, withCore } from '../core.ts'
 
 export const token: CommandDeclaration = {
@@ -10,7 +10,7 @@ export const token: CommandDeclaration = {
   options: settingOptions(['data', 'domain', 'config']),
   async run(given) {
     const registry = (given.rest[0] ?? firstRegistry).toLowerCase()
-    const value = await withCore(configOf(given), async ({ registries, access, hosts }) => {
+    const value = await withCore(configOfServer(given), async ({ registries, access, hosts }) => {
       if ((await registries.findRegistry(registry)) === undefined) throw unknownRegistry(registry)
       return access.issueAdminRefreshToken({ registry, audience: hosts.audienceOf(registry) })
     })

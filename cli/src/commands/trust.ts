@@ -4,7 +4,7 @@ import { isPlainDomain } from '@berth/server/base/addresses.ts'
 import { firstRegistry } from '@berth/server/base/host-names.ts'
 import type { Config } from '@berth/server/config/config.ts'
 import { type CommandDeclaration, CommandError, settingOptions } from '../command.ts'
-import { authorityOf, configOf } from '../config.ts'
+import { authorityOf, configOfServer } from '../config.ts'
 import { docker, podman } from '../trust/container-engines.ts'
 import { az, java, node } from '../trust/languages.ts'
 import { type Machine, thisMachine } from '../trust/machine.ts'
@@ -22,7 +22,7 @@ export const trust: CommandDeclaration = {
     ...settingOptions(['data', 'domain', 'port', 'config']),
   ],
   async run(given) {
-    const config = configOf(given)
+    const config = configOfServer(given)
     const authority = readAuthority(config, given.rest.length > 0 ? given.rest : [firstRegistry])
     console.log(`The certificate authority is ${authority.file} (${authority.name}).`)
     const domains = [...new Set(['localhost', config.domain])].join(', ')

@@ -21,7 +21,8 @@ export async function createLog({ level, format }: LogOptions): Promise<Log & { 
       ? (await import('pino-pretty')).default({
           destination: 1,
           sync: true,
-          ignore: 'pid,hostname,correlationId,host,agent',
+          singleLine: true,
+          ignore: 'pid,hostname,agent',
           translateTime: 'HH:MM:ss.l',
         })
       : pino.destination({ dest: 1, sync: false })

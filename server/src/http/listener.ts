@@ -112,6 +112,7 @@ export function createListener(options: ListenerOptions): Listener {
   http.on('checkContinue', answer) // the handler says "100 Continue" itself, once it wants the body
   http.on('checkExpectation', answer) // another expectation is ignored, as RFC 9110 §10.1.1 allows; Node's 417 has no envelope
   http.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    log.info({ remote: (socket as Socket).remoteAddress, reason: error.code ?? error.message }, 'malformed request')
     answerMalformed(error, socket as Socket, responses.get(socket as Socket))
   })
 

@@ -1,4 +1,5 @@
 /** One server a data folder. */
+import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 
 export interface FolderLock {
@@ -10,6 +11,7 @@ export interface FolderLock {
  * lock (on an otherwise empty SQLite file), so that it falls free however the process ends.
  */
 export function lockFolder(file: string): FolderLock | undefined {
+  closeSync(openSync(file, 'a', 0o600)) // for others, even a shared lock would be one too many
   const database = new DatabaseSync(file, { timeout: 0 })
   try {
     database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')

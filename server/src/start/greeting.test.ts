@@ -44,11 +44,11 @@ suite('what a start prints', () => {
       'First start: names, addresses and secrets are in /b.json (only you can read it).',
       '',
       'Try it:',
-      '  npx berth password | docker login localhost:8443 -u berth --password-stdin',
+      '  ./berth password | docker login localhost:8443 -u berth --password-stdin',
       "  printf 'FROM scratch\\nCOPY . /docs/\\n' | docker build -t localhost:8443/samples/docs:v1 -f - docs",
       '  docker push localhost:8443/samples/docs:v1 && docker pull localhost:8443/samples/docs:v1',
       '',
-      'Clients trust /ca.pem; `npx berth trust` says how to put it where they look.',
+      'Clients trust /ca.pem; `./berth trust` says how to put it where they look.',
       '',
       'Stop with Ctrl+C.',
     ])
@@ -59,15 +59,15 @@ suite('what a start prints', () => {
   })
 
   test('with another data folder › the command names it, quoted where a shell needs that', () => {
-    const login = (data: string) => beginning(linesOf({ data }), '  npx berth password')
-    assert.match(login('/srv/berth'), /^ {2}npx berth password --data \/srv\/berth \| /)
-    assert.match(login("/srv/it's here"), /^ {2}npx berth password --data '\/srv\/it'\\''s here' \| /)
-    assert.match(login(resolve('data')), /^ {2}npx berth password \| /)
+    const login = (data: string) => beginning(linesOf({ data }), '  ./berth password')
+    assert.match(login('/srv/berth'), /^ {2}\.\/berth password --data \/srv\/berth \| /)
+    assert.match(login("/srv/it's here"), /^ {2}\.\/berth password --data '\/srv\/it'\\''s here' \| /)
+    assert.match(login(resolve('data')), /^ {2}\.\/berth password \| /)
   })
 
   test('with another domain › docker goes to the login server, by the port that clients see', () => {
     const lines = linesOf({ domain: 'registry.example.com:443', host: '0.0.0.0' })
-    assert.match(lines[0] ?? '', /^Berth listens on https:\/\/0\.0\.0\.0:8443 /)
+    assert.match(lines[0] ?? '', /^Berth listens on 0\.0\.0\.0:8443 as https:\/\/berth\.registry\.example\.com \(/)
     assert.match(beginning(lines, '  docker push'), /^ {2}docker push berth\.registry\.example\.com\/samples\/docs:v1 /)
     assert.match(beginning(linesOf({ domain: 'r.example.com' }), '  docker push'), / berth\.r\.example\.com:8443\//)
   })

@@ -1,10 +1,12 @@
 /** What must be there before the first request: data folder, secret, database, certificates, first tenant. */
+import { X509Certificate } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { access, constants } from 'node:fs/promises'
+import { access, constants, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openDatabase } from '../backends/open.ts'
 import { systemClock } from '../base/clock.ts'
 import { ensureFolder } from '../base/ensure-folder.ts'
+import { firstRegistry } from '../base/host-names.ts'
 import { sealerOf } from '../base/seal.ts'
 import { createSecret, type Keys, loadKeys } from '../base/secret-key.ts'
 import type { Config } from '../config/config.ts'
@@ -23,6 +25,7 @@ import {
   writeBootstrap,
 } from './bootstrap-file.ts'
 import { type FolderLock, lockFolder } from './folder-lock.ts'
+import { writeLastStart } from './last-start.ts'
 import { StartError } from './start-error.ts'
 
 export interface Prepared {
@@ -60,6 +63,7 @@ async function prepareContents(config: Config): Promise<Omit<Prepared, 'lock'>> 
     config.db.file,
     prepareDatabase(config, keys, bootstrapFile, addresses),
   )
+  await writeLastStart(config)
   return { config, bootstrap, bootstrapFile, firstStart, notices }
 }
 
@@ -100,10 +104,21 @@ async function withPort(config: Config): Promise<Config> {
 
 /** Returns the path of the certificate that clients must trust. */
 async function prepareTls(config: Config, notices: string[]): Promise<string> {
+  if (config.tls.kind === 'files') notices.push(...certificateTroubles(config, await readFile(config.tls.certificate)))
   if (config.tls.kind !== 'local-authority') return ''
   const authority = await naming(config.tls.folder, openLocalAuthority(config, config.tls.folder))
   if (authority.replaced !== undefined) notices.push(authority.replaced)
   return authority.certificateFile
+}
+
+/** What clients will hold against the operator's own certificate; it is used all the same. */
+function certificateTroubles({ domain }: Config, pem: Buffer): string[] {
+  const certificate = new X509Certificate(pem)
+  const host = `${firstRegistry}.${domain}`
+  const troubles = []
+  if (certificate.validToDate.getTime() < systemClock.now()) troubles.push(`it expired on ${certificate.validTo}`)
+  if (certificate.checkHost(host) === undefined) troubles.push(`it is not for ${host}`)
+  return troubles.map((trouble) => `Clients will refuse the certificate of --tls-cert: ${trouble}.`)
 }
 
 /** What the workers find in the database when they begin, and the file that tells the operator about it. */

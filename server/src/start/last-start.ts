@@ -1,0 +1,43 @@
+/**
+ * How the last start was reached, kept in the data folder, so that commands on the same folder (`berth trust`, `berth
+ * token`) need not be told again. Holds nothing secret.
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { writeWhole } from '../base/write-once.ts'
+import type { Config } from '../config/config.ts'
+
+/** By setting, as on the command line. */
+const lastStartSchema = z.object({
+  host: z.string(),
+  port: z.string(),
+  domain: z.string(),
+  http: z.boolean().optional(),
+  'tls-cert': z.string().optional(),
+  'tls-key': z.string().optional(),
+})
+
+export type LastStart = z.infer<typeof lastStartSchema>
+
+const fileOf = (dataFolder: string) => join(dataFolder, 'last-start.json')
+
+export async function writeLastStart({ dataFolder, host, port, domain, publicPort, tls }: Config): Promise<void> {
+  const last: LastStart = {
+    host,
+    port: String(port),
+    domain: `${domain}:${publicPort}`,
+    ...(tls.kind === 'none' ? { http: true } : {}),
+    ...(tls.kind === 'files' ? { 'tls-cert': tls.certificate, 'tls-key': tls.key } : {}),
+  }
+  await writeWhole(fileOf(dataFolder), `${JSON.stringify(last, null, 2)}\n`)
+}
+
+/** Undefined where nothing was ever started, or the file is not what a start writes. */
+export function readLastStart(dataFolder: string): LastStart | undefined {
+  try {
+    return lastStartSchema.safeParse(JSON.parse(readFileSync(fileOf(dataFolder), 'utf8'))).data
+  } catch {
+    return undefined // absent or damaged: it only saves typing
+  }
+}
