@@ -33,6 +33,8 @@ export interface Backends {
   readonly blobs: BlobStore
   readonly clock: Clock
   readonly wait: (ms: number) => Promise<void>
+  /** Called once, when the disk has failed to keep a commit: every process on the data folder should end. */
+  readonly onBroken: (error: unknown) => void
 }
 
 export interface Surroundings {
@@ -62,7 +64,7 @@ const smallBodyTimeoutMs = 60_000
 
 export async function createCore(config: Config, keys: Keys, given: Partial<Backends> = {}): Promise<Core> {
   const clock = given.clock ?? systemClock
-  const db = given.db ?? (await openDatabase(config.db, clock))
+  const db = given.db ?? (await openDatabase(config.db, clock, given.onBroken))
   const blobs = given.blobs ?? (await openBlobStore(config.blobs))
   const sealer = sealerOf(keys.seal)
   const registries = createRegistries(db, sealer, clock)

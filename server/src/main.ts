@@ -39,7 +39,7 @@ export async function startServer(given: Config): Promise<void> {
 }
 
 interface Serve {
-  begin(config: Config, log: Log): Promise<{ drain(): Promise<void>; kill(): void }>
+  begin(config: Config, log: Log & { flush(): void }): Promise<{ drain(): Promise<void>; kill(): void }>
   dismiss(): void
 }
 

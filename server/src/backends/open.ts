@@ -7,8 +7,13 @@ import { openMemoryBlobStore } from './blobs/memory.ts'
 import type { Database } from './db/database.ts'
 import { openSqlite } from './db/sqlite.ts'
 
-export function openDatabase(config: DbConfig, clock: Clock): Promise<Database> {
-  return openSqlite({ file: config.file, clock })
+/** onBroken: called once, when the disk has failed to keep a commit; then every process that has the database open should end. */
+export function openDatabase(
+  config: DbConfig,
+  clock: Clock,
+  onBroken: (error: unknown) => void = () => undefined,
+): Promise<Database> {
+  return openSqlite({ file: config.file, clock, onBroken })
 }
 
 export async function openBlobStore(config: BlobsConfig): Promise<BlobStore> {

@@ -1,17 +1,23 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
-import { writeOnce, writeWhole } from './write-once.ts'
+import { recordDisk } from './disk-record.ts'
+
+const disk = recordDisk()
+const { writeOnce, writeWhole } = await import('./write-once.ts')
 
 let folder: string
 let file: string
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'berth-write-'))
   file = join(folder, 'secret')
+  disk.restart(folder)
 })
 afterEach(() => rm(folder, { recursive: true }))
+
+const notOnWindows = { skip: process.platform === 'win32' && 'folders are not synced' }
 
 describe('writing once', () => {
   test('makes a file that its owner alone may read, and leaves nothing beside it', async () => {
@@ -35,6 +41,19 @@ describe('writing once', () => {
     assert.deepEqual(await readdir(folder), ['secret'])
   })
 
+  test('the bytes are on disk before the name, and the name before it ends', notOnWindows, async () => {
+    await writeOnce(file, 'first')
+    disk.note('ended')
+    disk.assertOrder(['write secret.*', 'sync secret.*', 'link secret.* -> secret', 'sync .', 'ended'])
+  })
+
+  test('the name of a file that another process has just made is on disk before it ends', notOnWindows, async () => {
+    await writeFile(file, 'first')
+    await writeOnce(file, 'second')
+    disk.note('ended')
+    disk.assertOrder(['sync .', 'ended'])
+  })
+
   test('fails where there is no folder', async () => {
     await assert.rejects(writeOnce(join(folder, 'none', 'secret'), 'x'), { code: 'ENOENT' })
   })
@@ -47,5 +66,20 @@ describe('writing whole', () => {
     assert.equal(await readFile(file, 'utf8'), 'second')
     assert.equal((await stat(file)).mode & 0o777, 0o600)
     assert.deepEqual(await readdir(folder), ['secret'])
+  })
+  test('gives the file the mode that is asked for, whatever the umask says', async () => {
+    const umask = process.umask(0o077)
+    try {
+      await writeWhole(file, 'for everybody', 0o644)
+    } finally {
+      process.umask(umask)
+    }
+    assert.equal((await stat(file)).mode & 0o777, 0o644)
+  })
+
+  test('the bytes are on disk before the name, and the name before it ends', notOnWindows, async () => {
+    await writeWhole(file, 'first')
+    disk.note('ended')
+    disk.assertOrder(['write secret.*', 'sync secret.*', 'rename secret.* -> secret', 'sync .', 'ended'])
   })
 })

@@ -4,6 +4,7 @@ import type { Log } from '../base/log.ts'
 import type { Config } from '../config/config.ts'
 import { createListener } from '../http/listener.ts'
 import { openTls } from '../tls/open-tls.ts'
+import { brokenExitCode } from './broken.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { keysOf } from './prepare.ts'
 
@@ -26,15 +27,19 @@ export interface Shared {
   readonly metrics: () => Promise<{ contentType: string; text: string }>
 }
 
-export async function serve(config: Config, log: Log, shared?: Shared): Promise<Serving> {
+export async function serve(config: Config, log: Log & { flush(): void }, shared?: Shared): Promise<Serving> {
   const metrics = createMetrics()
   const ownMetrics = async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() })
-  const app = await createApp(config, {
-    log,
-    keys: await keysOf(config),
-    observe: metrics.observe,
-    metrics: shared?.metrics ?? ownMetrics,
-  })
+  const app = await createApp(
+    config,
+    {
+      log,
+      keys: await keysOf(config),
+      observe: metrics.observe,
+      metrics: shared?.metrics ?? ownMetrics,
+    },
+    { onBroken: (error) => endBroken(log, error) },
+  )
   const ticketKeys = shared?.ticketKeys
   const listener = createListener({ handler: app.handler.handle, log, ticketKeys, ...(await openTls(config)) })
   await listener.listen(config.host, config.port)
@@ -49,4 +54,11 @@ export async function serve(config: Config, log: Log, shared?: Shared): Promise<
     },
     kill: () => undefined,
   }
+}
+
+/** A start afterwards recovers what is really on the disk; going on would acknowledge what may be lost. */
+function endBroken(log: Log & { flush(): void }, error: unknown): void {
+  log.error({ err: error }, 'the disk has failed to keep the database; this server ends')
+  log.flush()
+  process.exit(brokenExitCode)
 }

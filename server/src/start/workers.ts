@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import type { Log } from '../base/log.ts'
 import type { Config } from '../config/config.ts'
+import { brokenExitCode } from './broken.ts'
 import type { FromWorker, ToWorker } from './messages.ts'
 import { StartError } from './start-error.ts'
 
@@ -51,6 +52,10 @@ async function serve(waiting: readonly Worker[], config: Config, log: Log): Prom
       worker.once('exit', (code, signal) => {
         reject(new StartError(`a worker ended before it listened (${signal ?? `exit code ${code}`})`))
         if (draining) return
+        if (code === brokenExitCode) {
+          killAll()
+          process.exit(brokenExitCode)
+        }
         log.error({ worker: worker.process.pid, code, signal }, 'a worker ended; starting another')
         setTimeout(() => {
           if (draining) return

@@ -1,7 +1,8 @@
 /** The authority's files: `ca.pem` (for everybody), `ca.key`, and `server.pem`, the default certificate with its key. */
-import { randomBytes } from 'node:crypto'
-import { mkdir, open, readFile, rename } from 'node:fs/promises'
+import { readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
+import { ensureFolder } from '../base/ensure-folder.ts'
+import { writeWhole } from '../base/write-once.ts'
 import type { CertificatePair } from './certificate-pair.ts'
 
 export interface AuthorityFolder {
@@ -17,11 +18,12 @@ export interface AuthorityFolder {
   retireAuthority(nowMs: number): Promise<string | undefined>
 }
 
+/** Makes the folder where it is not, for its owner only. */
 export async function openAuthorityFolder(path: string): Promise<AuthorityFolder> {
   const certificateFile = join(path, 'ca.pem')
   const keyFile = join(path, 'ca.key')
   const serverFile = join(path, 'server.pem')
-  await mkdir(path, { recursive: true })
+  await ensureFolder(path)
   return {
     certificateFile,
     path,
@@ -38,10 +40,10 @@ export async function openAuthorityFolder(path: string): Promise<AuthorityFolder
       return { certificate: text.slice(0, keyAt), key: text.slice(keyAt) }
     },
     async writeAuthority({ certificate, key }) {
-      await write(keyFile, key, 0o600)
-      await write(certificateFile, certificate, 0o644)
+      await writeWhole(keyFile, key)
+      await writeWhole(certificateFile, certificate, 0o644)
     },
-    writeServer: ({ certificate, key }) => write(serverFile, certificate + key, 0o600),
+    writeServer: ({ certificate, key }) => writeWhole(serverFile, certificate + key),
     async retireAuthority(nowMs) {
       if ((await read(certificateFile)) === undefined) return undefined
       const day = new Date(nowMs).toISOString().slice(0, 10)
@@ -60,18 +62,4 @@ async function read(file: string): Promise<string | undefined> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
   }
-}
-
-/** Whole or not at all, also after a power cut. */
-async function write(file: string, content: string, mode: number): Promise<void> {
-  const part = `${file}.${randomBytes(6).toString('hex')}.part`
-  const handle = await open(part, 'wx', mode)
-  try {
-    await handle.chmod(mode) // whatever the umask says
-    await handle.writeFile(content)
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-  await rename(part, file)
 }

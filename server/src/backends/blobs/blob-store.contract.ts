@@ -255,6 +255,24 @@ export function blobStoreContract(
       })
     })
 
+    describe('ensureDurable', () => {
+      it('answers the size of a blob, again and again, and leaves it as it is', async () => {
+        const bytes = someBytes(1_008)
+        const digest = await aBlob(store, bytes)
+        for (let i = 0; i < 2; i++) assert.deepEqual(await store.ensureDurable(digest), { size: 1_008 })
+        assert.deepEqual(await readAll(store, digest), bytes)
+      })
+
+      it('a blob that is not there is undefined, also while its bytes are in a session', async () => {
+        const bytes = someBytes(1_009)
+        const session = await store.begin()
+        await store.append(session, 0, chunks(bytes))
+        assert.equal(await store.ensureDurable(sha256(bytes)), undefined)
+        assert.equal(await store.stat(sha256(bytes)), undefined)
+        await store.abort(session)
+      })
+    })
+
     describe('abort', () => {
       it('an aborted session is gone and leaves no blob', async () => {
         const bytes = someBytes(1_006)

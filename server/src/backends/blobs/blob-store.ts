@@ -39,11 +39,16 @@ export interface BlobStore {
   /**
    * Makes the first `size` bytes of the session readable by digest, durably: when this resolves they survive a power
    * cut. A digest that is there already is success, once these bytes have proved to be the same. The session is gone
-   * afterwards, also after a mismatch.
+   * afterwards, also after a mismatch and when the bytes could not be made durable.
    * Faults: `blobUploadUnknown`; `digestMismatch`; `chunkOutOfOrder` when fewer bytes are there (the session stays);
    * `unavailable` on a full disk.
    */
   commit(session: string, size: number, digest: Digest): Promise<void>
+  /**
+   * Completes what a commit that died near its end may have left out, for a caller that finds the session gone: when this
+   * resolves, the blob survives a power cut. Undefined when there is none. Safe to repeat.
+   */
+  ensureDurable(digest: Digest): Promise<BlobStat | undefined>
   /** Drops a session's bytes; a session that is not there is fine. */
   abort(session: string): Promise<void>
   /** False when there was nothing to delete. */

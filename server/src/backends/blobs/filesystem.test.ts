@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { mkdtemp, readdir, readlink, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import { hexOf } from '@berth/oci'
 import { isFault } from '../../base/fault.ts'
+import { onSmallDisk } from '../small-disk.ts'
 import { aBlob, blobStoreContract, chunks, isFaultOf, readAll, sha256, someBytes } from './blob-store.contract.ts'
 import { openFilesystemBlobStore } from './filesystem.ts'
 
@@ -145,8 +145,7 @@ describe('filesystem blob store, on disk', () => {
   })
 
   test('a full disk is `unavailable`, and the session goes on when there is room again', async (context) => {
-    if (!mountSmallDisk(folder)) return context.skip('needs the right to mount a tmpfs')
-    try {
+    await onSmallDisk(context, folder, async () => {
       const store = await openFilesystemBlobStore({ folder })
       const filler = join(folder, 'filler')
       await writeFile(filler, new Uint8Array(1_500_000))
@@ -162,9 +161,7 @@ describe('filesystem blob store, on disk', () => {
       assert.equal(await store.append(session, kept, chunks(bytes.subarray(kept))), bytes.length)
       await store.commit(session, bytes.length, sha256(bytes))
       assert.deepEqual(await readAll(store, sha256(bytes)), bytes)
-    } finally {
-      execFileSync('umount', [folder])
-    }
+    })
   })
 
   const pathOf = (digest: Parameters<typeof hexOf>[0]) =>
@@ -183,13 +180,4 @@ async function openFilesIn(folder: string): Promise<string[]> {
   const descriptors = await readdir('/proc/self/fd')
   const paths = await Promise.all(descriptors.map((name) => readlink(`/proc/self/fd/${name}`).catch(() => '')))
   return paths.filter((path) => path.startsWith(folder))
-}
-
-function mountSmallDisk(folder: string): boolean {
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', folder], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
 }

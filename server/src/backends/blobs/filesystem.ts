@@ -9,9 +9,10 @@ import { mkdir, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { algorithmOf, type Digest, type DigestAlgorithm, hexOf, toDigest } from '@berth/oci'
 import { BoundedCache } from '../../base/bounded-cache.ts'
+import { ensureFolder } from '../../base/ensure-folder.ts'
 import { Fault } from '../../base/fault.ts'
+import { syncFolder } from '../../base/sync-folder.ts'
 import { faultOfDisk } from '../disk-full.ts'
-import { syncFolder } from '../sync-folder.ts'
 import { BlobReader, type FileSlice } from './blob-reader.ts'
 import type { BlobStat, BlobStore, ByteRange } from './blob-store.ts'
 import { BufferPool } from './buffer-pool.ts'
@@ -33,7 +34,6 @@ import { WriteBehind } from './write-behind.ts'
 const algorithms: readonly DigestAlgorithm[] = ['sha256', 'sha512']
 const hexPatterns = { sha256: /^[0-9a-f]{64}$/, sha512: /^[0-9a-f]{128}$/ }
 const sessionPattern = /^[0-9a-f]{32}$/
-const folderMode = 0o700
 const fileMode = 0o600
 const bufferBytes = 256 * 1024
 const keptBuffers = 16
@@ -45,8 +45,8 @@ const rememberedHashes = 1024
 /** Makes the folder when it is not there, for its owner only. */
 export async function openFilesystemBlobStore({ folder }: { readonly folder: string }): Promise<BlobStore> {
   const root = resolve(folder)
-  await mkdir(root, { recursive: true, mode: folderMode })
-  for (const name of [...algorithms, 'uploads']) await mkdir(join(root, name), { recursive: true, mode: folderMode })
+  for (const name of [...algorithms, 'uploads']) await ensureFolder(join(root, name))
+  // Also where all of it was there: whoever made it may not have come so far.
   await syncFolder(root)
   await syncFolder(dirname(root))
   return new FilesystemBlobStore(root)
@@ -178,7 +178,11 @@ class FilesystemBlobStore implements BlobStore {
         await removeFile(path)
         throw new Fault('digestMismatch', { expected: digest, actual })
       }
-      await syncFile(file)
+      await syncFile(file).catch(async (error: unknown) => {
+        // The system reports lost bytes once; a sync that is tried again would succeed without them.
+        await removeFile(path)
+        throw error
+      })
       if (!isSame(hashed, await stateOfFile(file))) {
         await removeFile(path)
         throw new Error(`upload session ${session} was written to by another process while it was committed`)
@@ -200,14 +204,25 @@ class FilesystemBlobStore implements BlobStore {
   /** A blob that is there already stays; one that lost bytes is replaced. */
   async #publish(path: string, size: number, digest: Digest): Promise<void> {
     const target = this.#blobPath(digest)
-    const folder = dirname(target)
     if ((await sizeOf(target)) === size) {
       await removeFile(path)
     } else {
-      await this.#ensureFolder(folder)
+      await this.#ensureFolder(dirname(target))
       await rename(path, target)
     }
     // In both cases: whoever renamed it may not have come to this line yet.
+    await this.#syncName(target)
+  }
+
+  async ensureDurable(digest: Digest): Promise<BlobStat | undefined> {
+    const found = await this.stat(digest)
+    if (found) await this.#syncName(this.#blobPath(digest))
+    return found
+  }
+
+  async #syncName(blob: string): Promise<void> {
+    const folder = dirname(blob)
+    await this.#ensureFolder(folder)
     await syncFolder(folder)
   }
 
@@ -301,7 +316,7 @@ async function* inOneChunk(bytes: Uint8Array): AsyncIterable<Uint8Array> {
 }
 
 async function makeDurableFolder(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: folderMode })
+  await mkdir(folder, { recursive: true, mode: 0o700 })
   await syncFolder(dirname(folder))
 }
 

@@ -67,6 +67,10 @@ class MemoryBlobStore implements BlobStore {
     )
   }
 
+  async ensureDurable(digest: Digest): Promise<BlobStat | undefined> {
+    return this.stat(digest)
+  }
+
   async abort(session: string): Promise<void> {
     await this.#gates.enter(session, { ends: true }, (step) => step(async () => this.#sessions.delete(session)))
   }

@@ -16,7 +16,8 @@ export interface Database {
   /**
    * One write transaction, alone in the whole database; rolled back when `fn` throws. `fn` may await only the handle:
    * everything else waits while it runs. Durable when it resolves, unless `sync` is false.
-   * Faults: `unavailable` when the database stayed locked for 30 seconds.
+   * Faults: `unavailable` when the database stayed locked for 30 seconds, the disk is full, or it has failed to keep an
+   * earlier commit or this one (whose rows others may see then).
    */
   write<T>(fn: (db: Kysely<Tables>) => Promise<T>, options?: WriteOptions): Promise<T>
   dispose(): Promise<void>

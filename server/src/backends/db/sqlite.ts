@@ -1,10 +1,12 @@
 /** The database of one machine: a SQLite file that several worker processes share. Start reading here. */
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { mkdir, open } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { DatabaseConnection, Kysely } from 'kysely'
 import { type Clock, systemClock } from '../../base/clock.ts'
-import { syncFolder } from '../sync-folder.ts'
+import { ensureFolder } from '../../base/ensure-folder.ts'
+import { isFault } from '../../base/fault.ts'
+import { syncFolder } from '../../base/sync-folder.ts'
 import type { Database, WriteOptions } from './database.ts'
 import { HandleFactory } from './handle.ts'
 import { migrate } from './migrate.ts'
@@ -18,17 +20,22 @@ export interface SqliteOptions {
   /** Made when it is not there, folder included, for its owner only. `:memory:` is a new, private database. */
   readonly file: string
   readonly clock?: Clock
+  /**
+   * Called once, when the disk has failed to keep a commit: from then on every write that must be durable is refused with
+   * `unavailable`. The process should end, and with it every other one that has the file open, before it is opened anew.
+   */
+  readonly onBroken?: (error: unknown) => void
 }
 
 /**
  * Opens the file and brings its tables up to date; several processes may do so at once.
  * Throws a plain Error when a newer version of the program has been here already.
  */
-export async function openSqlite({ file, clock = systemClock }: SqliteOptions): Promise<Database> {
-  return file === ':memory:' ? openInMemory(clock) : openFile(resolve(file), clock)
+export async function openSqlite({ file, clock = systemClock, onBroken }: SqliteOptions): Promise<Database> {
+  return file === ':memory:' ? openInMemory(clock) : openFile(resolve(file), clock, onBroken ?? (() => undefined))
 }
 
-async function openFile(file: string, clock: Clock): Promise<Database> {
+async function openFile(file: string, clock: Clock, onBroken: (error: unknown) => void): Promise<Database> {
   await ensurePrivateFile(file)
   const writer = new SqliteConnection(file, clock)
   const connections = [writer]
@@ -41,7 +48,8 @@ async function openFile(file: string, clock: Clock): Promise<Database> {
     await configure(reader, { cacheKiB: 8_192 })
     await migrateUnderLock(writer, file)
     await reader.pragma('query_only=1')
-    const wal = await WalSync.open(file)
+    await rewriteLog(writer)
+    const wal = await WalSync.open(file, onBroken)
     await wal.sync()
     await syncFolder(dirname(file))
     return new SqliteDatabase({ reader, writer, wal })
@@ -103,7 +111,10 @@ class SqliteDatabase implements Database {
   }
 
   async #write<T>(fn: (db: Kysely<Tables>) => Promise<T>, sync: boolean): Promise<T> {
-    const result = await this.#turns.run(() => this.#transact(fn))
+    const result = await this.#turns.run(() => {
+      if (sync) this.#wal?.checkUsable()
+      return this.#transact(fn)
+    })
     if (sync) await this.#wal?.sync()
     return result
   }
@@ -179,6 +190,18 @@ async function migrateUnderLock(connection: SqliteConnection, file: string): Pro
   await inTransaction(connection, new HandleFactory(sqliteDialect), (db) => migrate(db, file))
 }
 
+/**
+ * What a failed sync has left in the system's cache alone is written once more, into the database and to the disk, and
+ * the log begins anew without a gap. Not while others use the file; and a full disk must not keep readers away.
+ */
+async function rewriteLog(connection: SqliteConnection): Promise<void> {
+  try {
+    await connection.pragma('wal_checkpoint(TRUNCATE)')
+  } catch (error) {
+    if (!isFault(error, 'unavailable')) throw error
+  }
+}
+
 async function configure(connection: SqliteConnection, { cacheKiB }: { cacheKiB: number }): Promise<void> {
   await connection.pragma('synchronous=NORMAL') // WalSync does the rest
   await connection.pragma(`cache_size=-${cacheKiB}`)
@@ -190,7 +213,7 @@ async function configure(connection: SqliteConnection, { cacheKiB }: { cacheKiB:
 
 /** SQLite gives its log and shared memory the mode of the database. */
 async function ensurePrivateFile(file: string): Promise<void> {
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+  await ensureFolder(dirname(file))
   const handle = await open(file, 'a', 0o600)
   await handle.close()
 }

@@ -1,14 +1,17 @@
 /** Makes commits durable off the main thread, many at a time. */
 import { close, fdatasync, open } from 'node:fs'
 import { promisify } from 'node:util'
-import { faultOfDisk } from '../disk-full.ts'
+import { Fault } from '../../base/fault.ts'
 
 /**
  * With `PRAGMA synchronous=NORMAL`, COMMIT appends to the write-ahead log and leaves it in the system's cache; one
  * fdatasync of the log then makes this and every earlier commit durable, exactly as `synchronous=FULL` would, but
  * without stopping the event loop, after the write lock is free again, and once for all commits that wait for it.
  * In between, other connections see rows that are not durable yet; what they write because of them is synced later in
- * the same log, so it cannot outlive them. When the sync fails, the rows stay visible and the writer is told.
+ * the same log, so it cannot outlive them.
+ * After a sync that failed, no later one is believed: the system reports lost pages once, forgets them, and a commit that
+ * is synced behind the gap would be lost with them. The rows stay visible, their writers are told, and nobody may write
+ * any more until the file is opened anew.
  * Checkpoints stay safe, because NORMAL still syncs the log before and the database after each one.
  * The log lives as long as any connection does. No lock of SQLite is on the log, so closing our descriptor drops none.
  */
@@ -16,17 +19,23 @@ export class WalSync {
   readonly #descriptor: number
   #running: Promise<void> = Promise.resolve()
   #next: Promise<void> | undefined
+  readonly #onBroken: (error: unknown) => void
+  #failure: { readonly error: unknown } | undefined
 
-  private constructor(descriptor: number) {
+  private constructor(descriptor: number, onBroken: (error: unknown) => void) {
     this.#descriptor = descriptor
+    this.#onBroken = onBroken
   }
 
-  /** file: the database; it must be open in WAL mode already. */
-  static async open(file: string): Promise<WalSync> {
-    return new WalSync(await promisify(open)(`${file}-wal`, 'r+'))
+  /** file: the database; it must be open in WAL mode already. onBroken: called once, with the error of the sync. */
+  static async open(file: string, onBroken: (error: unknown) => void): Promise<WalSync> {
+    return new WalSync(await promisify(open)(`${file}-wal`, 'r+'), onBroken)
   }
 
-  /** Resolves when everything that was committed before the call is durable. Faults: `unavailable` on a full disk. */
+  /**
+   * Resolves when everything that was committed before the call is durable.
+   * Faults: `unavailable` when the sync fails, whatever the reason, and ever after.
+   */
   async sync(): Promise<void> {
     // One that runs already may have begun before our commit, so wait for the one after it, together with all others.
     this.#next ??= this.#after(this.#running)
@@ -38,12 +47,28 @@ export class WalSync {
     await promisify(close)(this.#descriptor)
   }
 
+  /** Faults: `unavailable` after a sync that failed. To be asked before a commit, so that it is not made in vain. */
+  checkUsable(): void {
+    if (this.#failure === undefined) return
+    const reason = 'the disk failed to keep the database'
+    throw new Fault('unavailable', { retryAfterSeconds: 5, reason }, { cause: this.#failure.error })
+  }
+
   async #after(earlier: Promise<void>): Promise<void> {
     await earlier.catch(() => {}) // told to those who waited for it
     this.#next = undefined
-    this.#running = promisify(fdatasync)(this.#descriptor)
-    await this.#running.catch((error: unknown) => {
-      throw faultOfDisk(error)
-    })
+    this.checkUsable()
+    this.#running = this.#syncLog()
+    return this.#running
+  }
+
+  async #syncLog(): Promise<void> {
+    try {
+      await promisify(fdatasync)(this.#descriptor)
+    } catch (error) {
+      this.#failure = { error }
+      this.#onBroken(error)
+    }
+    this.checkUsable()
   }
 }

@@ -84,6 +84,21 @@ describe('upload sessions', () => {
   })
 
   /** The registry as another process has it: on the same database and store. */
+  /** The store, but for the methods that are given. */
+  const aStore = (over: Partial<BlobStore>): BlobStore => ({
+    stat: (digest) => blobs.stat(digest),
+    read: (digest, range) => blobs.read(digest, range),
+    begin: () => blobs.begin(),
+    append: (name, offset, source) => blobs.append(name, offset, source),
+    commit: (name, size, digest) => blobs.commit(name, size, digest),
+    ensureDurable: (digest) => blobs.ensureDurable(digest),
+    abort: (name) => blobs.abort(name),
+    delete: (digest) => blobs.delete(digest),
+    list: (after) => blobs.list(after),
+    dispose: () => blobs.dispose(),
+    ...over,
+  })
+
   const aProcess = (over: { db?: Database; blobs?: BlobStore } = {}) =>
     createRegistry({ db, blobs, clock, sessionKey, ...over })
 
@@ -294,27 +309,73 @@ describe('upload sessions', () => {
     const { session } = await registry.startUpload(place)
     await registry.appendToUpload(place, session, { bytes: bytes('hello world') })
     let committed = false
-    const failing: BlobStore = {
-      stat: (wanted) => blobs.stat(wanted),
-      read: (wanted, range) => blobs.read(wanted, range),
-      begin: () => blobs.begin(),
-      append: (name, offset, source) => blobs.append(name, offset, source),
+    const failing = aStore({
       async commit(name, size, wanted) {
         await blobs.commit(name, size, wanted)
         committed = true
         throw new Error('power cut')
       },
-      abort: (name) => blobs.abort(name),
-      delete: (wanted) => blobs.delete(wanted),
-      list: (after) => blobs.list(after),
-      dispose: () => blobs.dispose(),
-    }
+    })
     await assert.rejects(aProcess({ blobs: failing }).finishUpload(place, session, digest), /power cut/)
     assert.equal(committed, true)
     await assert.rejects(registry.getBlob(place, digest), isFaultOf('blobUnknown'))
     assert.equal(await registry.finishUpload(place, session, digest), 11)
     assert.equal(await contentOf(digest), 'hello world')
     await assert.rejects(registry.finishUpload(place, session, digest), isFaultOf('blobUploadInvalid'))
+  })
+
+  test('a repeated finish writes rows only when the blob that it finds is durable', async () => {
+    const digest = digestOfText('hello world')
+    const { session } = await registry.startUpload(place)
+    await registry.appendToUpload(place, session, { bytes: bytes('hello world') })
+    const dying = aStore({
+      async commit(name, size, wanted) {
+        await blobs.commit(name, size, wanted)
+        throw new Error('power cut')
+      },
+    })
+    await assert.rejects(aProcess({ blobs: dying }).finishUpload(place, session, digest), /power cut/)
+    const broken = aStore({
+      async ensureDurable() {
+        throw new Error('the folder cannot be synced')
+      },
+    })
+    await assert.rejects(aProcess({ blobs: broken }).finishUpload(place, session, digest), /cannot be synced/)
+    await assert.rejects(registry.getBlob(place, digest), isFaultOf('blobUnknown'))
+    assert.equal(await registry.finishUpload(place, session, digest), 11)
+  })
+
+  test('a session that cannot be recorded leaves nothing in the store, and says why', async () => {
+    const dropped: string[] = []
+    const watched = aProcess({
+      blobs: aStore({
+        async abort(name) {
+          dropped.push(name)
+          await blobs.abort(name)
+        },
+      }),
+    })
+    await assert.rejects(watched.startUpload({ ...place, registry: 'none' }), isFaultOf('repositoryUnknown'))
+    assert.equal(dropped.length, 1)
+    await assert.rejects(blobs.append(dropped[0] ?? '', 0, bytes('x')), isFaultOf('blobUploadUnknown'))
+  })
+
+  test('a session that can be neither recorded nor dropped tells both errors', async () => {
+    const stuck = aProcess({
+      blobs: aStore({
+        async abort() {
+          throw new Error('cannot be dropped')
+        },
+      }),
+    })
+    await assert.rejects(stuck.startUpload({ ...place, registry: 'none' }), (error) => {
+      assert.ok(error instanceof AggregateError)
+      assert.deepEqual(
+        [isFault(error.errors[0], 'repositoryUnknown'), error.errors[1].message],
+        [true, 'cannot be dropped'],
+      )
+      return true
+    })
   })
 
   test('a lost finish cannot be repeated with the digest of a blob of the same size that somebody else has', async () => {

@@ -40,13 +40,14 @@ export interface Uploads {
   /**
    * Adds bytes. When the client goes away in the middle, what arrived is kept and can be resumed, unless a range was
    * announced: a chunk with a range counts whole or not at all.
-   * Faults: `blobUploadUnknown`, `blobUploadInvalid`, `chunkOutOfOrder`, `sizeInvalid`, `uploadBusy`, `clientGone`.
+   * Faults: `blobUploadUnknown`, `blobUploadInvalid`, `chunkOutOfOrder`, `sizeInvalid`, `uploadBusy`, `clientGone`,
+   * `unavailable` (full disk, locked database).
    * Spec: OCI distribution-spec 1.1, "Pushing a blob in chunks".
    */
   appendToUpload(place: Place, session: string, chunk: Chunk): Promise<UploadStatus>
   /**
-   * Closes a session, after adding a last chunk if there is one (whole or not at all), and links the blob to the repository. When this
-   * resolves, bytes, folder entry and rows are on disk. Returns the blob's size in bytes.
+   * Closes a session, after adding a last chunk if there is one (whole or not at all), and links the blob to the
+   * repository. When this resolves, bytes, folder entry and rows are on disk. Returns the blob's size in bytes.
    * Faults: as `appendToUpload`; `digestMismatch` (the session is gone afterwards).
    */
   finishUpload(place: Place, session: string, digest: Digest, chunk?: Chunk): Promise<number>
@@ -92,7 +93,7 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
         .executeTakeFirst(),
     )
     if (row !== undefined) return row
-    // A name that we gave out once and whose row is gone: finished, cancelled or expired.
+    // A name that we gave out once and whose row is gone: finished or cancelled.
     throw names.areOurs(session)
       ? new Fault('blobUploadInvalid', { session })
       : new Fault('blobUploadUnknown', { session })
@@ -186,7 +187,7 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
     const { range } = chunk
     if (range === undefined) {
       const source = keepingWhatArrived(chunk.bytes)
-      const length = await withTrueOffset(row, () => store.append(row.store_session, offset, source.bytes))
+      const length = await withTrueOffset(row, () => appendOrCutBack(row, source.bytes))
       return { length, ...source.outcome }
     }
     if (range.start !== offset) throw outOfOrder(session, offset)
@@ -194,11 +195,19 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
     if (chunk.announcedBytes !== undefined && chunk.announcedBytes !== announced) {
       throw new Fault('sizeInvalid', { expected: announced, actual: chunk.announcedBytes })
     }
-    const length = await withTrueOffset(row, () =>
-      store.append(row.store_session, offset, atMost(chunk.bytes, announced)),
-    )
+    const length = await withTrueOffset(row, () => appendOrCutBack(row, atMost(chunk.bytes, announced)))
     if (length - offset !== announced) throw new Fault('sizeInvalid', { expected: announced, actual: length - offset })
     return { length }
+  }
+
+  /** What does not fit on the disk must not stay there: nobody else could push until somebody cleaned up by hand. */
+  async function appendOrCutBack(row: SessionRow, bytes: AsyncIterable<Uint8Array>): Promise<number> {
+    try {
+      return await store.append(row.store_session, row.offset, bytes)
+    } catch (error) {
+      if (isFault(error, 'unavailable')) await store.append(row.store_session, row.offset, nothing())
+      throw error
+    }
   }
 
   async function append(row: SessionRow, chunk: Chunk): Promise<number> {
@@ -233,9 +242,9 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
       if (isFault(error, 'digestMismatch')) await forget(row)
       if (isFault(error, 'unavailable'))
         await record(row, { offset: row.offset, committing_digest: row.committing_digest })
-      // Proved and moved into place by an earlier try whose rows were never written (a crash, a full disk).
+      // Proved and moved into place by an earlier try whose rows, or even whose folder entry, were never written.
       const movedBefore = isFault(error, 'blobUploadUnknown') && row.committing_digest === digest
-      if (!movedBefore || (await store.stat(digest))?.size !== size) throw error
+      if (!movedBefore || (await store.ensureDurable(digest))?.size !== size) throw error
     }
   }
 
@@ -243,7 +252,7 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
     const session = names.make()
     const storeSession = await store.begin()
     const now = timestamp(clock)
-    await db.write(
+    const recorded = db.write(
       async (tables) => {
         const registry = await tables
           .selectFrom('registries')
@@ -269,7 +278,16 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
       },
       { sync: false },
     )
+    await recorded.catch((error: unknown) => dropUnrecorded(storeSession, error))
     return { session, offset: 0 }
+  }
+
+  /** Without a row nobody would ever find the store's session again. */
+  async function dropUnrecorded(storeSession: string, error: unknown): Promise<never> {
+    await store.abort(storeSession).catch((abortError: unknown) => {
+      throw new AggregateError([error, abortError], 'an upload session was not recorded, and its bytes stay')
+    })
+    throw error
   }
 
   async function finishUpload(place: Place, session: string, digest: Digest, chunk?: Chunk): Promise<number> {
@@ -339,6 +357,8 @@ interface SessionRow {
 function outOfOrder(session: string, expectedOffset: number): Fault<'chunkOutOfOrder'> {
   return new Fault('chunkOutOfOrder', { session, expectedOffset })
 }
+
+async function* nothing(): AsyncGenerator<Uint8Array, void, undefined> {}
 
 /** Ends quietly where the client goes away, and remembers why, so that the bytes before it can be recorded first. */
 function keepingWhatArrived(bytes: AsyncIterable<Uint8Array>) {
