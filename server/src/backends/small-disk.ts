@@ -24,7 +24,7 @@ export async function onSmallDisk(
   try {
     await work({ enlarge: () => mount('-o', 'remount,size=20m', folder) })
   } finally {
-    execFileSync('umount', [folder])
+    execFileSync('umount', ['--lazy', folder]) // files may still be open after a failure, which is the one to tell
   }
 }
 

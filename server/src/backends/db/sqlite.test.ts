@@ -399,6 +399,7 @@ describe('SQLite database on disk', () => {
       )
       const reopened = await open()
       assert.ok((await reopened.read(countBlobs)) > 0, 'it can still be opened to read')
+      await reopened.dispose()
       enlarge()
       await fill('room again')
       await db.dispose()
