@@ -37,7 +37,7 @@ export async function startProgram({ dataFolder, flags = [], env = {} }: Program
 
 const longestMs = 100_000
 
-const listening = /^Berth listens on https?:\/\/\S+:(\d+) .*\n[\s\S]*^Stop with/m
+const listening = /^Berth listens on (?:https?:\/\/)?\S+:(\d+) .*\n[\s\S]*^Stop with/m
 
 /** Runs a command line that ends by itself. */
 export async function runBerth(args: readonly string[], env: Readonly<Record<string, string>> = {}) {

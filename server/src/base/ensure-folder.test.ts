@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, beforeEach, describe, test } from 'node:test'
-import { recordDisk } from './disk-record.ts'
+import { recordDisk } from '../../test/disk-record.ts'
 
 const disk = recordDisk()
 const { ensureFolder } = await import('./ensure-folder.ts')

@@ -3,7 +3,7 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
-import { recordDisk } from './disk-record.ts'
+import { recordDisk } from '../../test/disk-record.ts'
 
 const disk = recordDisk()
 const { writeOnce, writeWhole } = await import('./write-once.ts')

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
-import { recordDisk } from '../base/disk-record.ts'
+import { recordDisk } from '../../test/disk-record.ts'
 
 const disk = recordDisk()
 const { openAuthorityFolder } = await import('./authority-folder.ts')

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, beforeEach, describe, test } from 'node:test'
 import { type Digest, hexOf } from '@berth/oci'
-import { recordDisk } from '../../base/disk-record.ts'
+import { recordDisk } from '../../../test/disk-record.ts'
 import { aBlob, chunks, isFaultOf, sha256, someBytes } from './blob-store.contract.ts'
 import type { BlobStore } from './blob-store.ts'
 
