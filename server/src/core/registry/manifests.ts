@@ -1,11 +1,9 @@
 /** Manifests: read as they were pushed, written in one transaction with everything that must be true about them. */
 import {
   algorithmOf,
-  type Descriptor,
   type Digest,
   digestOf,
   digestOfManifest,
-  isForeignLayerType,
   type ManifestDocument,
   ManifestError,
   parseImageConfig,
@@ -16,10 +14,12 @@ import type { Kysely } from 'kysely'
 import type { BlobStore } from '../../backends/blobs/blob-store.ts'
 import type { Database } from '../../backends/db/database.ts'
 import type { Tables } from '../../backends/db/tables/index.ts'
+import { batches } from '../../base/batches.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { timestamp } from '../../base/timestamp.ts'
 import { readBlob, storedDigest } from './blobs.ts'
+import { requireContent } from './manifest-content.ts'
 import { ensureRepository, findRepository, type Place, repositoryAt } from './place.ts'
 
 export type Reference = { readonly digest: Digest } | { readonly tag: string }
@@ -70,8 +70,6 @@ export interface Manifests {
 
 /** Configs above this are not images' and are not searched for a platform. */
 const largestConfigBytes = 4 * 1024 * 1024
-/** How many digests one look-up names. */
-const lookUpBatch = 500
 
 export function createManifests(db: Database, store: BlobStore, clock: Clock): Manifests {
   return {
@@ -207,68 +205,6 @@ function digestFor(document: ManifestDocument, bytes: Uint8Array, reference: Ref
   return reference.digest
 }
 
-/**
- * Config, layers and children must be in the same repository. Not needed: the subject (either order is allowed) and
- * foreign layers that say where to get them. A registry that accepts sparse manifests takes one of whose layers or
- * children some are missing, but not all: an image without any content is a mistake, not a sparse image.
- */
-async function requireContent(
-  tables: Kysely<Tables>,
-  place: Place,
-  repositoryId: number,
-  document: ManifestDocument,
-): Promise<void> {
-  const isElsewhere = (layer: Descriptor) => isForeignLayerType(layer.mediaType) && (layer.urls?.length ?? 0) > 0
-  const config = document.config === undefined ? [] : [document.config.digest]
-  const layers = document.layers.filter((layer) => !isElsewhere(layer)).map((layer) => layer.digest)
-  const children = document.children.map((child) => child.digest)
-  const missingConfig = await missingOf(config, (batch) => linkedBlobs(tables, repositoryId, batch))
-  const missingLayers = await missingOf(layers, (batch) => linkedBlobs(tables, repositoryId, batch))
-  const missingChildren = await missingOf(children, (batch) => presentManifests(tables, repositoryId, batch))
-  const missing = [...missingConfig, ...missingLayers, ...missingChildren]
-  if (missing.length === 0) return
-  const content = new Set([...layers, ...children]).size
-  const someContent = missingLayers.length + missingChildren.length < content
-  if (missingConfig.length === 0 && someContent && (await acceptsSparse(tables, place))) return
-  throw new Fault('manifestBlobsUnknown', { digests: missing })
-}
-
-async function missingOf(
-  digests: readonly Digest[],
-  present: (batch: readonly Digest[]) => Promise<{ digest: string }[]>,
-): Promise<Digest[]> {
-  const missing = new Set(digests)
-  for (const batch of batches([...missing])) {
-    for (const { digest } of await present(batch)) missing.delete(storedDigest(digest))
-  }
-  return [...missing]
-}
-
-const linkedBlobs = (tables: Kysely<Tables>, repositoryId: number, digests: readonly Digest[]) =>
-  tables
-    .selectFrom('repository_blobs')
-    .where('repository_id', '=', repositoryId)
-    .where('digest', 'in', digests)
-    .select('digest')
-    .execute()
-
-const presentManifests = (tables: Kysely<Tables>, repositoryId: number, digests: readonly Digest[]) =>
-  tables
-    .selectFrom('manifests')
-    .where('repository_id', '=', repositoryId)
-    .where('digest', 'in', digests)
-    .select('digest')
-    .execute()
-
-async function acceptsSparse(tables: Kysely<Tables>, place: Place): Promise<boolean> {
-  const row = await tables
-    .selectFrom('registries')
-    .where('name', '=', place.registry)
-    .select('sparse_manifests_enabled')
-    .executeTakeFirst()
-  return row?.sparse_manifests_enabled === 1
-}
-
 async function digestAt(
   tables: Kysely<Tables>,
   repositoryId: number,
@@ -399,8 +335,4 @@ async function withReferrers(tables: Kysely<Tables>, repositoryId: number, diges
     front = next
   }
   return [...found.values()]
-}
-
-function* batches<T>(items: readonly T[]): Generator<T[], void, undefined> {
-  for (let start = 0; start < items.length; start += lookUpBatch) yield items.slice(start, start + lookUpBatch)
 }

@@ -5,7 +5,7 @@
  * drops. One writer at a time: it claims the row, keeps the claim alive while bytes flow, and gives it back. A claim
  * without a sign of life (its process was killed) falls free by itself.
  */
-import { createHmac, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import type { Digest } from '@berth/oci'
 import type { BlobStore } from '../../backends/blobs/blob-store.ts'
 import type { Database } from '../../backends/db/database.ts'
@@ -14,6 +14,7 @@ import { Fault, isFault } from '../../base/fault.ts'
 import { timestamp } from '../../base/timestamp.ts'
 import { linkBlob } from './blobs.ts'
 import { ensureRepository, type Place } from './place.ts'
+import { sessionNames } from './session-names.ts'
 
 export interface UploadStatus {
   /** The session's name in URLs; a UUID. */
@@ -384,27 +385,5 @@ async function* atMost(bytes: AsyncIterable<Uint8Array>, limit: number): AsyncGe
     }
     left -= chunk.length
     yield chunk
-  }
-}
-
-/**
- * Session names are UUIDs whose last 48 bits are a keyed checksum of the rest: a name that was given out once is told from
- * an invented one without keeping its row.
- */
-function sessionNames(key: Uint8Array): { make(): string; areOurs(name: string): boolean } {
-  const checksum = (head: Buffer) => createHmac('sha256', key).update(head).digest().subarray(0, 6)
-  return {
-    make() {
-      const head = randomBytes(10)
-      head[6] = 0x80 | ((head[6] ?? 0) & 0x0f)
-      head[8] = 0x80 | ((head[8] ?? 0) & 0x3f)
-      const hex = Buffer.concat([head, checksum(head)]).toString('hex')
-      return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
-    },
-    areOurs(name) {
-      if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(name)) return false
-      const bytes = Buffer.from(name.replaceAll('-', ''), 'hex')
-      return timingSafeEqual(checksum(bytes.subarray(0, 10)), bytes.subarray(10))
-    },
   }
 }
