@@ -8,7 +8,7 @@ import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import { connect as connectTls, type PeerCertificate } from 'node:tls'
-import { basic, fetchOnce, type Program, runBerth, startProgram } from './program.ts'
+import { basic, fetchOnce, type Program, runBerth, startProgram, until } from './program.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 const timeout = { timeout: 120_000 }
@@ -159,6 +159,7 @@ suite('a start', timeout, () => {
       dataFolder: join(home.folder, 'data'),
       env: { BERTH_CONFIG: file, BERTH_LOG_LEVEL: 'info', BERTH_PORT: '2' },
     })
+    await until('the log has its first line', () => program.stdout.includes('\n'))
     const ready = JSON.parse(program.stdout.split('\n')[0] ?? '') as Record<string, unknown>
     assert.deepEqual(
       { msg: ready.msg, domain: ready.domain, workers: ready.workers, port: ready.port },

