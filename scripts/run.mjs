@@ -1,6 +1,5 @@
 // Runs a program of this project on the pinned Node, as if it had been started itself.
 import { spawn } from 'node:child_process'
-import module from 'node:module'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -16,9 +15,7 @@ export const compileCache = join(root, '.cache', 'node-compile')
 export async function runBerth(args) {
   const node = await prepareOrExit({ development: false })
   const main = join(root, 'cli', 'src', 'main.ts')
-  process.env.NODE_COMPILE_CACHE ??= compileCache
   if (node === process.execPath) {
-    module.enableCompileCache(process.env.NODE_COMPILE_CACHE)
     whenNpmIsKilled(() => process.kill(process.pid, 'SIGTERM'))
     process.argv.splice(1, process.argv.length, main, ...args)
     await import(pathToFileURL(main).href)

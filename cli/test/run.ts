@@ -3,7 +3,7 @@ import type { TestContext } from 'node:test'
 import { format } from 'node:util'
 import { loadConfig } from '@berth/server/config/load.ts'
 import { type Prepared, prepare } from '@berth/server/start/prepare.ts'
-import { main } from '../src/main.ts'
+import { main } from '../src/program.ts'
 
 export interface Said {
   readonly code: number
