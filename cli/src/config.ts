@@ -1,5 +1,4 @@
 /** The server's configuration, as a command of the same machine sees it. */
-import { withPort } from '@berth/server/base/addresses.ts'
 import type { Config } from '@berth/server/config/config.ts'
 import { ConfigError, loadConfig } from '@berth/server/config/load.ts'
 import { readLastStart } from '@berth/server/start/last-start.ts'
@@ -28,9 +27,4 @@ export function configOf({ options }: Given): Config {
       cause: error,
     })
   }
-}
-
-/** `localhost:8443`; without the port where it is HTTPS's own. */
-export function authorityOf(host: string, { publicPort }: Config): string {
-  return withPort(host, publicPort)
 }

@@ -1,10 +1,10 @@
 import { X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
-import { isPlainDomain } from '@berth/server/base/addresses.ts'
+import { isPlainDomain, withPort } from '@berth/server/base/addresses.ts'
 import { firstRegistry } from '@berth/server/base/host-names.ts'
 import type { Config } from '@berth/server/config/config.ts'
 import { type CommandDeclaration, CommandError, settingOptions } from '../command.ts'
-import { authorityOf, configOfServer } from '../config.ts'
+import { configOfServer } from '../config.ts'
 import { docker, podman } from '../trust/container-engines.ts'
 import { az, java, node } from '../trust/languages.ts'
 import { type Machine, thisMachine } from '../trust/machine.ts'
@@ -51,7 +51,7 @@ export function readAuthority(config: Config, registries: readonly string[]): Tr
     pem,
     name,
     id: `berth-${name.split(' ').at(-1)?.replace(/\W/g, '')}`,
-    registries: hosts.map((host) => authorityOf(host, config)),
+    registries: hosts.map((host) => withPort(host, config.publicPort)),
   }
 }
 

@@ -3,7 +3,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { Fault } from '../../base/fault.ts'
-import type { Scope } from '../../base/scope.ts'
+import { pull, type Scope } from '../../base/scope.ts'
 import type { Registries, RegistryRecord } from '../directory/registries.ts'
 import { type AccessEntry, reaches } from './claims.ts'
 import { type Credential, nullGuid } from './credential.ts'
@@ -140,7 +140,7 @@ export function createAccess({ registries, tokens, throttle }: AccessParts): Acc
     async issueAccessToken(principal, scopes, door) {
       const access = merge(scopes.map((scope) => ({ ...scope, actions: principal.grant(scope) })))
       const pushes = access.some((entry) => entry.actions.includes('push'))
-      const pullsAll = principal.grant({ type: 'repository', name: '*', actions: ['pull'] }).includes('pull')
+      const pullsAll = principal.grant(pull('*')).includes('pull')
       return tokens.issueAccessToken({
         subject: principal.subject,
         audience: door.audience,
@@ -156,8 +156,7 @@ export function createAccess({ registries, tokens, throttle }: AccessParts): Acc
       if (credential.kind === 'bearer') {
         const token = await tokens.verifyAccessToken(credential.token, door.audience)
         const may = (scope: Scope) => reaches(token.access, scope)
-        const mayMountFrom = (repository: string) =>
-          token.mountFrom.includes('*') || may({ type: 'repository', name: repository, actions: ['pull'] })
+        const mayMountFrom = (repository: string) => token.mountFrom.includes('*') || may(pull(repository))
         return { subject: token.subject, may, mayMountFrom }
       }
       const principal = await authenticate(credential, door)
@@ -165,7 +164,7 @@ export function createAccess({ registries, tokens, throttle }: AccessParts): Acc
       return {
         subject: principal.subject,
         may,
-        mayMountFrom: (repository) => may({ type: 'repository', name: repository, actions: ['pull'] }),
+        mayMountFrom: (repository) => may(pull(repository)),
       }
     } catch (error) {
       if (!isUnauthenticated(error)) throw error

@@ -174,8 +174,10 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
     try {
       return await work()
     } catch (error) {
-      if (isFault(error, 'chunkOutOfOrder')) await record(row, { offset: error.detail.expectedOffset })
-      throw isFault(error, 'chunkOutOfOrder') ? outOfOrder(row.id, error.detail.expectedOffset) : error
+      if (!isFault(error, 'chunkOutOfOrder')) throw error
+      const { expectedOffset } = error.detail
+      await record(row, { offset: expectedOffset })
+      throw outOfOrder(row.id, expectedOffset)
     }
   }
 
