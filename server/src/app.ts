@@ -12,7 +12,7 @@ import { sealerOf } from './base/seal.ts'
 import type { Keys } from './base/secret-key.ts'
 import type { Config } from './config/config.ts'
 import { type Access, createAccess, type Door } from './core/access/access.ts'
-import { parseAuthorization } from './core/access/credential.ts'
+import { createAuthorizationReader } from './core/access/credential.ts'
 import { createLoginThrottle } from './core/access/login-throttle.ts'
 import { createRegistryTokens } from './core/access/registry-tokens.ts'
 import { createSigningKeys, type SigningKeys } from './core/access/signing-keys.ts'
@@ -61,6 +61,8 @@ export interface App extends Core {
 
 /** How long a body that must be read whole may take to arrive. */
 const smallBodyTimeoutMs = 60_000
+/** The levels at which the log has a line for every request. */
+const requestLevels = new Set(['trace', 'debug', 'info'])
 
 export async function createCore(config: Config, keys: Keys, given: Partial<Backends> = {}): Promise<Core> {
   const clock = given.clock ?? systemClock
@@ -102,6 +104,7 @@ export async function createApp(
     address: request.remoteAddress,
   })
   const trusted = addressList(config.trustedProxies)
+  const readAuthorization = createAuthorizationReader()
   const handler = createHandler({
     planes: [
       distributionPlane(registry, headers),
@@ -111,8 +114,9 @@ export async function createApp(
     clientView: createClientView(trusted),
     registryOf: hosts.registryOf,
     authorize: (request, needs) =>
-      access.authorize(parseAuthorization(request.headers.authorization), needs, doorOf(request)),
+      access.authorize(readAuthorization(request.headers.authorization), needs, doorOf(request)),
     log,
+    logsRequests: requestLevels.has(config.log.level),
     observe,
     smallBodyTimeoutMs,
   })

@@ -3,6 +3,7 @@ import { BlockList, isIP } from 'node:net'
 
 /** networks: addresses and CIDR networks, IPv4 or IPv6. */
 export function addressList(networks: readonly string[]): (address: string) => boolean {
+  if (networks.length === 0) return () => false
   const list = new BlockList()
   for (const network of networks) {
     const [address = '', prefix] = network.split('/')

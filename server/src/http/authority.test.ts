@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
-import type { IncomingMessage } from 'node:http'
 import { describe, test } from 'node:test'
 import { isFault } from '../base/fault.ts'
 import { addressList } from './address-list.ts'
-import { createClientView, splitAuthority } from './authority.ts'
+import { type Connection, createClientView, plainAddress, splitAuthority } from './authority.ts'
 
 interface Given {
   readonly remote?: string
@@ -12,10 +11,9 @@ interface Given {
   readonly hosts?: readonly string[]
 }
 
-function aMessage({ remote = '198.51.100.9', encrypted = false, headers = {}, hosts }: Given): IncomingMessage {
+function aMessage({ remote = '198.51.100.9', encrypted = false, headers = {}, hosts }: Given): Connection {
   const all = { host: hosts?.[0] ?? 'localhost', ...headers }
-  const rawHeaders = [...Object.entries(all).flat(), ...(hosts ?? []).slice(1).flatMap((host) => ['Host', host])]
-  return { socket: { remoteAddress: remote, encrypted }, headers: all, rawHeaders } as unknown as IncomingMessage
+  return { peerAddress: plainAddress(remote), encrypted, headers: all, hostLines: hosts?.length ?? 1 }
 }
 
 const proxies = createClientView(addressList(['10.0.0.0/8', '::1']))

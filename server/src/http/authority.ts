@@ -1,8 +1,8 @@
 /** Which host and scheme the client used, also behind a proxy that the operator named. */
-import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
-import type { TLSSocket } from 'node:tls'
+import { BoundedCache } from '../base/bounded-cache.ts'
 import { Fault } from '../base/fault.ts'
+import type { Transport } from './transport.ts'
 
 export interface ClientView {
   readonly scheme: 'http' | 'https'
@@ -12,23 +12,33 @@ export interface ClientView {
   readonly remoteAddress: string
 }
 
+/** Checked once, as clients write the same few. */
+const rememberedHosts = 256
 const hostPattern = /^(?:[a-z0-9](?:[a-z0-9._-]{0,252}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/
 
+export type Connection = Pick<Transport, 'headers' | 'hostLines' | 'peerAddress' | 'encrypted'>
+
 /** trusted: whether an address is a proxy whose `X-Forwarded-For/Host/Proto` are believed. */
-export function createClientView(trusted: (address: string) => boolean): (message: IncomingMessage) => ClientView {
-  return (message) => {
-    const peer = plainAddress(message.socket.remoteAddress ?? '')
+export function createClientView(trusted: (address: string) => boolean): (connection: Connection) => ClientView {
+  const authorities = new BoundedCache<string, string>(rememberedHosts)
+  const view = (scheme: 'http' | 'https', host: string | undefined, remoteAddress: string): ClientView => {
+    let authority = host === undefined ? undefined : authorities.get(host)
+    if (authority === undefined) {
+      authority = authorityOf(host)
+      authorities.set(host ?? '', authority)
+    }
+    return { scheme, authority, remoteAddress }
+  }
+  return ({ headers, hostLines, peerAddress, encrypted }) => {
     // RFC 9112 §3.2: with two of them, we and whoever stands before us might each believe another one.
-    if (countHosts(message.rawHeaders) > 1)
-      throw new Fault('requestInvalid', { reason: 'there is more than one Host header' })
-    const encrypted = (message.socket as TLSSocket).encrypted === true
-    const direct = { scheme: encrypted ? 'https' : 'http', host: message.headers.host, address: peer } as const
-    if (!trusted(peer)) return view(direct.scheme, direct.host, direct.address)
-    const proto = lastOf(message.headers['x-forwarded-proto'])
+    if (hostLines > 1) throw new Fault('requestInvalid', { reason: 'there is more than one Host header' })
+    const scheme = encrypted ? 'https' : 'http'
+    if (!trusted(peerAddress)) return view(scheme, headers.host, peerAddress)
+    const proto = lastOf(headers['x-forwarded-proto'])
     return view(
-      proto === 'https' || proto === 'http' ? proto : direct.scheme,
-      lastOf(message.headers['x-forwarded-host']) ?? direct.host,
-      clientBehind(trusted, message.headers['x-forwarded-for']) ?? direct.address,
+      proto === 'https' || proto === 'http' ? proto : scheme,
+      lastOf(headers['x-forwarded-host']) ?? headers.host,
+      clientBehind(trusted, headers['x-forwarded-for']) ?? peerAddress,
     )
   }
 }
@@ -40,18 +50,12 @@ export function splitAuthority(authority: string): { host: string; port: number 
   return { host: found?.[1] ?? '', port: port === undefined ? undefined : Number(port) }
 }
 
-function view(scheme: 'http' | 'https', host: string | undefined, remoteAddress: string): ClientView {
+function authorityOf(host: string | undefined): string {
   const authority = host?.toLowerCase()
   if (authority === undefined || !hostPattern.test(authority)) {
     throw new Fault('requestInvalid', { reason: 'the Host header is missing or malformed' })
   }
-  return { scheme, authority, remoteAddress }
-}
-
-/** rawHeaders: names and values in turn. */
-function countHosts(rawHeaders: readonly string[]): number {
-  return rawHeaders.filter((text, index) => index % 2 === 0 && text.length === 4 && text.toLowerCase() === 'host')
-    .length
+  return authority
 }
 
 function lastOf(header: string | string[] | undefined): string | undefined {
@@ -71,6 +75,7 @@ function clientBehind(
   return chain.findLast((address) => !trusted(address)) ?? chain[0]
 }
 
-function plainAddress(address: string): string {
+/** IPv4-mapped addresses become IPv4. */
+export function plainAddress(address: string): string {
   return address.startsWith('::ffff:') && address.includes('.') ? address.slice('::ffff:'.length) : address
 }

@@ -51,6 +51,12 @@ export function bodyReader(message: IncomingMessage, response: ServerResponse, s
   return { stream, read }
 }
 
+/** For a request that has no body. */
+export const noBody: BodyReader = {
+  async *stream() {},
+  read: async () => Buffer.alloc(0),
+}
+
 async function collect(chunks: AsyncIterable<Uint8Array>, limitBytes: number): Promise<Buffer> {
   const parts: Uint8Array[] = []
   let size = 0

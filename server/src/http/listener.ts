@@ -6,7 +6,9 @@ import { createServer as createHttpServer, type RequestListener, type Server, ty
 import { type AddressInfo, createServer as createNetServer, type Server as NetServer, type Socket } from 'node:net'
 import { createServer as createTlsServer, type SecureContext, type Server as TlsServer } from 'node:tls'
 import { type Log, silentLog } from '../base/log.ts'
+import { createBodylessLane } from './bodyless-lane.ts'
 import { answerMalformed } from './malformed-request.ts'
+import type { Transport } from './transport.ts'
 
 export interface ListenerTls {
   /** PEM. Asked again every minute, so that a renewed certificate is used without a restart. */
@@ -22,6 +24,8 @@ export type ListenerSecurity =
 
 export type ListenerOptions = ListenerSecurity & {
   readonly handler: RequestListener
+  /** Answers plain requests without a body, past `node:http`; without it `handler` gets them like all others. */
+  readonly serve?: (transport: Transport) => Promise<void>
   readonly timeouts?: Partial<ListenerTimeouts>
   /** 48 bytes that all processes behind one port share, so that each can resume the others' sessions. */
   readonly ticketKeys?: Buffer | undefined
@@ -124,7 +128,18 @@ export function createListener(options: ListenerOptions): Listener {
   let secure: TlsServer | undefined
   let refresh: NodeJS.Timeout | undefined
 
-  const speakHttp = (socket: Socket) => http.emit('connection', socket)
+  const { serve } = options
+  const lane =
+    serve &&
+    createBodylessLane({
+      ...timeouts,
+      serve,
+      handOver(socket) {
+        http.emit('connection', socket)
+        socket.resume()
+      },
+    })
+  const speakHttp = (socket: Socket) => (lane === undefined ? http.emit('connection', socket) : lane.take(socket))
 
   function accept(socket: Socket): void {
     sockets.add(socket)
@@ -210,6 +225,7 @@ export function createListener(options: ListenerOptions): Listener {
 
   function closeIdle(drainingForMs: number): void {
     http.closeIdleConnections()
+    lane?.closeIdle(drainingForMs >= firstRequestMs)
     if (drainingForMs < firstRequestMs) return
     for (const socket of strangers.keys()) socket.destroy()
     for (const [socket, response] of responses) if (response === undefined) socket.destroy()
@@ -225,6 +241,7 @@ export function createListener(options: ListenerOptions): Listener {
     },
     async drain(ms) {
       draining = true
+      lane?.drain()
       clearInterval(refresh)
       for (const server of servers) server.close()
       for (const response of responses.values()) if (response !== undefined) response.shouldKeepAlive = false

@@ -3,14 +3,14 @@
 /** Names as they go on the wire; a list is sent as one header line per value. */
 export type ReplyHeaders = Readonly<Record<string, string | number | readonly string[]>>
 
+/** A stream's chunk is used up before the next one is asked for. */
+export type ReplyBody = string | Uint8Array | AsyncIterable<Uint8Array>
+
 export interface Reply {
   readonly status: number
   readonly headers?: ReplyHeaders
-  /**
-   * Text and buffers get their Content-Length here; a stream must state it in `headers`. A stream's chunk is used up
-   * before the next one is asked for. A HEAD request gets the headers without the body.
-   */
-  readonly body?: string | Uint8Array | AsyncIterable<Uint8Array>
+  /** Text and bytes get their Content-Length from `answerOf`; a stream must state it in `headers`. */
+  readonly body?: ReplyBody
 }
 
 export const jsonType = 'application/json; charset=utf-8'

@@ -3,27 +3,30 @@
  * line about it. Handlers hold no try/catch for translation; faults are put into their plane's envelope here.
  */
 import { randomUUID } from 'node:crypto'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { Fault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { Scope } from '../base/scope.ts'
-import type { ClientView } from './authority.ts'
-import { bodyReader } from './body.ts'
+import { answerOf } from './answer.ts'
+import type { ClientView, Connection } from './authority.ts'
+import { nodeTransport } from './node-transport.ts'
 import type { Plane } from './plane.ts'
 import type { Reply, ReplyHeaders } from './reply.ts'
 import type { AuthorizedRequest, Caller, HttpRequest } from './request.ts'
 import { nobody } from './route.ts'
 import { createRouter, type Match, type Router } from './router.ts'
-import { send } from './send.ts'
+import type { Transport } from './transport.ts'
 
 export interface ServerParts {
   readonly planes: readonly Plane[]
-  readonly clientView: (message: IncomingMessage) => ClientView
+  readonly clientView: (connection: Connection) => ClientView
   /** The registry that a host names, by its rules alone: it need not exist. Undefined: nobody's host. */
   readonly registryOf: (authority: string) => string | undefined
   /** Lets the caller in or throws `unauthenticated`, `scopeInsufficient` or `loginsThrottled`. */
   readonly authorize: (request: HttpRequest, needs: readonly Scope[]) => Promise<Caller>
   readonly log: Log
+  /** Whether a request that went well gets a line in the log. */
+  readonly logsRequests: boolean
   readonly observe: (exchange: Exchange) => void
   readonly smallBodyTimeoutMs: number
 }
@@ -41,11 +44,10 @@ export interface Exchange {
 
 const anonymous: Caller = { subject: 'anonymous', mayMountFrom: () => false }
 
-/** How long a refused request's body is still read, so that the client gets to see the refusal. */
-const lingerMs = 30_000
-
 export interface Handler {
   handle(message: IncomingMessage, response: ServerResponse): void
+  /** Resolves when the request has been answered. */
+  serve(transport: Transport): Promise<void>
   /** Resolves when no request is being worked on, also none whose connection is gone already. */
   settled(): Promise<void>
 }
@@ -53,12 +55,14 @@ export interface Handler {
 export function createHandler(parts: ServerParts): Handler {
   const planes = parts.planes.map((plane) => ({ plane, router: createRouter(plane.routes) }))
   const running = new Set<Promise<void>>()
+  const serve = (transport: Transport) => {
+    const served = serveRequest(parts, planes, transport).finally(() => running.delete(served))
+    running.add(served)
+    return served
+  }
   return {
-    handle(message, response) {
-      const served = serve(parts, planes, message, response)
-      running.add(served)
-      void served.finally(() => running.delete(served))
-    },
+    handle: (message, response) => void serve(nodeTransport(message, response, parts.smallBodyTimeoutMs)),
+    serve,
     async settled() {
       await Promise.allSettled(running)
     },
@@ -67,21 +71,15 @@ export function createHandler(parts: ServerParts): Handler {
 
 type RoutedPlane = { readonly plane: Plane; readonly router: Router }
 
-async function serve(
-  parts: ServerParts,
-  planes: readonly RoutedPlane[],
-  message: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
+async function serveRequest(parts: ServerParts, planes: readonly RoutedPlane[], transport: Transport): Promise<void> {
   const started = performance.now()
-  const method = message.method ?? 'GET'
+  const { method, headers } = transport
   const correlationId = randomUUID()
-  const { rawPath, query } = splitTarget(message.url ?? '/')
+  const { rawPath, query } = splitTarget(transport.target)
   const chosen = planes.find(({ plane }) => plane.prefixes.some((prefix) => rawPath.startsWith(prefix))) ?? planes[0]
   if (chosen === undefined) throw new Error('a server needs a plane')
   const { plane, router } = chosen
-  const fallback = { method, rawPath, scheme: 'http', authority: message.headers.host ?? '', correlationId } as const
-  let request: HttpRequest | undefined
+  let request: TransportedRequest | undefined
   let match: Match | undefined
   let user: string | undefined
   const attribute = (subject: string) => {
@@ -90,29 +88,31 @@ async function serve(
   let failure: unknown
   let reply: Reply
   try {
-    request = requestOf(parts, plane, message, response, { method, rawPath, query, correlationId, attribute })
+    request = requestOf(parts, plane, transport, { rawPath, query, correlationId, attribute })
     match = router.find(method, decodePath(rawPath))
     if (match === undefined) throw new Fault('routeUnknown', { path: rawPath })
     const { needs, handle } = match.route
     const parameters = match.parameters as never
     const caller = needs === nobody ? anonymous : await parts.authorize(request, needs(parameters))
     attribute(caller.subject)
-    const authorized: AuthorizedRequest = Object.assign(request, { caller })
-    reply = await whileAwake(message, () => handle(parameters, authorized))
+    request.caller = caller
+    const authorized: AuthorizedRequest = request
+    reply = await transport.awake(() => handle(parameters, authorized))
   } catch (error) {
     failure = error
-    reply = error instanceof Fault ? plane.fault(error, request ?? fallback) : plane.bug(correlationId)
+    const context = request ?? { method, rawPath, scheme: 'http', authority: headers.host ?? '', correlationId }
+    reply = error instanceof Fault ? plane.fault(error, context) : plane.bug(correlationId)
   }
   let bytesSent = 0
   try {
-    bytesSent = await send(response, method, reply, { ...plane.headers, ...correlation(message, correlationId) })
+    bytesSent = await transport.send(answerOf(method, reply, plane.headers, correlation(headers, correlationId)))
   } catch (error) {
     failure ??= new Fault('clientGone', { bytesReceived: 0 }, { cause: error })
   }
-  linger(message)
   const seconds = (performance.now() - started) / 1000
   const route = match?.route.path ?? 'none'
   parts.observe({ method, path: rawPath, route, status: reply.status, seconds, bytesSent })
+  if (failure === undefined && !parts.logsRequests) return
   const line = {
     method,
     path: rawPath.slice(0, 1024),
@@ -123,7 +123,7 @@ async function serve(
     host: request?.authority,
     remote: request?.remoteAddress,
     user,
-    agent: message.headers['user-agent']?.slice(0, 200),
+    agent: headers['user-agent']?.slice(0, 200),
     correlationId,
   }
   if (failure === undefined) parts.log.info(line, 'request')
@@ -132,60 +132,75 @@ async function serve(
   else parts.log.error({ ...line, err: failure }, 'request failed')
 }
 
-/** How often a connection that waits for us is kept from counting as idle. */
-const awakeMs = 20_000
-
-/**
- * The listener cuts connections that stand still. Once a body has arrived it is not the client's silence but our work,
- * such as hashing a huge blob again, that takes the time.
- */
-async function whileAwake<T>(message: IncomingMessage, work: () => T | Promise<T>): Promise<T> {
-  if (message.method === 'GET' || message.method === 'HEAD') return work()
-  const { socket } = message
-  const timer = setInterval(() => {
-    if (message.complete) socket.setTimeout(socket.timeout ?? 0)
-  }, awakeMs)
-  try {
-    return await work()
-  } finally {
-    clearInterval(timer)
-  }
-}
-
 /** A fault that says nothing against the client: its cause is for the operator. */
 function isOurTrouble(failure: unknown): failure is Fault<'unavailable'> {
   return failure instanceof Fault && failure.code === 'unavailable'
 }
 
-function requestOf(
-  parts: ServerParts,
-  plane: Plane,
-  message: IncomingMessage,
-  response: ServerResponse,
-  known: Pick<HttpRequest, 'method' | 'rawPath' | 'correlationId' | 'attribute'> & { query: string },
-): HttpRequest {
-  const view = parts.clientView(message)
+interface KnownOfRequest {
+  readonly rawPath: string
+  readonly query: string
+  readonly correlationId: string
+  readonly attribute: (subject: string) => void
+}
+
+function requestOf(parts: ServerParts, plane: Plane, transport: Transport, known: KnownOfRequest): TransportedRequest {
+  const view = parts.clientView(transport)
   const registry = parts.registryOf(view.authority)
   if (plane.registryHosts && registry === undefined) throw new Fault('hostUnknown', { host: view.authority })
-  const body = bodyReader(message, response, parts.smallBodyTimeoutMs)
-  const length = message.headers['content-length']
-  let query: URLSearchParams | undefined
-  return {
-    method: known.method,
-    rawPath: known.rawPath,
-    get query() {
-      query ??= new URLSearchParams(known.query)
-      return query
-    },
-    headers: message.headers,
-    headerValues: (name) => message.headersDistinct[name.toLowerCase()] ?? [],
-    ...view,
-    registry: registry ?? '',
-    correlationId: known.correlationId,
-    attribute: known.attribute,
-    contentLength: length === undefined ? undefined : Number(length),
-    body: body.stream,
-    readBody: body.read,
+  return new TransportedRequest(transport, known, view, registry ?? '')
+}
+
+/** A class, because one is made for every request: fields are cheaper to set than closures are to make. */
+class TransportedRequest implements AuthorizedRequest {
+  readonly method: string
+  readonly rawPath: string
+  readonly headers: IncomingHttpHeaders
+  readonly scheme: 'http' | 'https'
+  readonly authority: string
+  readonly remoteAddress: string
+  readonly registry: string
+  readonly correlationId: string
+  readonly attribute: (subject: string) => void
+  caller: Caller = anonymous
+  readonly #transport: Transport
+  readonly #queryText: string
+  #query: URLSearchParams | undefined
+
+  constructor(transport: Transport, known: KnownOfRequest, view: ClientView, registry: string) {
+    this.#transport = transport
+    this.method = transport.method
+    this.headers = transport.headers
+    this.rawPath = known.rawPath
+    this.#queryText = known.query
+    this.correlationId = known.correlationId
+    this.attribute = known.attribute
+    this.scheme = view.scheme
+    this.authority = view.authority
+    this.remoteAddress = view.remoteAddress
+    this.registry = registry
+  }
+
+  get query(): URLSearchParams {
+    this.#query ??= new URLSearchParams(this.#queryText)
+    return this.#query
+  }
+
+  get contentLength(): number | undefined {
+    const length = this.headers['content-length']
+    return length === undefined ? undefined : Number(length)
+  }
+
+  headerValues(name: string): readonly string[] {
+    return this.#transport.headerValues(name.toLowerCase())
+  }
+
+  body(): AsyncIterable<Uint8Array> {
+    return this.#transport.body.stream()
+  }
+
+  readBody(limitBytes: number): Promise<Buffer> {
+    return this.#transport.body.read(limitBytes)
   }
 }
 
@@ -207,25 +222,12 @@ function decodePath(rawPath: string): string {
 }
 
 /** ACR: a correlation id on every answer, and the client's own request id back. */
-function correlation(message: IncomingMessage, correlationId: string): ReplyHeaders {
-  const own = message.headers['x-ms-client-request-id']
+function correlation(headers: IncomingHttpHeaders, correlationId: string): ReplyHeaders {
+  const own = headers['x-ms-client-request-id']
   const echo = typeof own === 'string' && /^[\x21-\x7e]{1,128}$/.test(own) ? own : ''
   return {
     'X-Ms-Correlation-Request-Id': correlationId,
     'X-Ms-Request-Id': correlationId,
     'X-Ms-Client-Request-Id': echo,
   }
-}
-
-/**
- * Reads on for a while after an early refusal and drops what comes: closing at once would reset the connection under the
- * reply, and a client in the middle of its upload would never see it.
- */
-function linger(message: IncomingMessage): void {
-  if (message.complete || message.destroyed) return
-  const timer = setTimeout(() => message.destroy(), lingerMs)
-  timer.unref()
-  message.once('close', () => clearTimeout(timer))
-  message.on('error', () => message.destroy())
-  message.resume()
 }

@@ -7,6 +7,12 @@ export interface Metrics {
   observe(exchange: Exchange): void
 }
 
+interface Series {
+  readonly requests: Counter.Internal
+  readonly seconds: Histogram.Internal<'method' | 'route'>
+  readonly sent: Counter.Internal
+}
+
 /** Labels are bounded: methods outside the common ones count as `other`, routes are patterns, never paths. */
 export function createMetrics(): Metrics {
   const registry = new Registry()
@@ -30,13 +36,30 @@ export function createMetrics(): Metrics {
     labelNames: ['route'],
     registers: [registry],
   })
+  /** By method, route and status: to find a series by its labels costs more than to count. */
+  const known = new Map<string, Series>()
+
+  function seriesOf(method: string, route: string, status: number): Series {
+    const key = `${method} ${status} ${route}`
+    let series = known.get(key)
+    if (series === undefined) {
+      series = {
+        requests: requests.labels(method, route, String(status)),
+        seconds: seconds.labels(method, route),
+        sent: sent.labels(route),
+      }
+      known.set(key, series)
+    }
+    return series
+  }
+
   return {
     registry,
     observe({ method, route, status, seconds: elapsed, bytesSent }) {
-      const label = methods.has(method) ? method : 'other'
-      requests.inc({ method: label, route, status })
-      seconds.observe({ method: label, route }, elapsed)
-      if (bytesSent > 0) sent.inc({ route }, bytesSent)
+      const series = seriesOf(methods.has(method) ? method : 'other', route, status)
+      series.requests.inc()
+      series.seconds.observe(elapsed)
+      if (bytesSent > 0) series.sent.inc(bytesSent)
     },
   }
 }

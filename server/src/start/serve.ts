@@ -41,7 +41,13 @@ export async function serve(config: Config, log: Log & { flush(): void }, shared
     { onBroken: (error) => endBroken(log, error) },
   )
   const ticketKeys = shared?.ticketKeys
-  const listener = createListener({ handler: app.handler.handle, log, ticketKeys, ...(await openTls(config)) })
+  const listener = createListener({
+    handler: app.handler.handle,
+    serve: app.handler.serve,
+    log,
+    ticketKeys,
+    ...(await openTls(config)),
+  })
   await listener.listen(config.host, config.port)
   return {
     metrics,

@@ -1,0 +1,243 @@
+/** The lane is right when nobody can tell that it is there: the same bytes get the same answers with it and without. */
+import assert from 'node:assert/strict'
+import { connect, type Socket } from 'node:net'
+import { suite, test } from 'node:test'
+import { answerOf } from './answer.ts'
+import { createListener, type Listener } from './listener.ts'
+import { nodeTransport } from './node-transport.ts'
+import type { Transport } from './transport.ts'
+
+interface Running extends AsyncDisposable {
+  readonly port: number
+  readonly listener: Listener
+  /** How many requests came by the lane. */
+  readonly byLane: () => number
+}
+
+/** Answers with what it has understood of the request. */
+async function echo(transport: Transport): Promise<void> {
+  const { method, target, headers, hostLines, encrypted } = transport
+  const body = (await transport.body.read(1 << 20)).toString('latin1')
+  const seen = {
+    method,
+    target,
+    headers: { ...headers },
+    hostLines,
+    encrypted,
+    accept: transport.headerValues('accept'),
+    body,
+  }
+  await transport.send(answerOf(method, { status: 200, body: JSON.stringify(seen) }, {}, {}))
+}
+
+async function start({ lane = true, keepAliveMs = 5_000, answer = echo } = {}): Promise<Running> {
+  let byLane = 0
+  const serve = (transport: Transport) => {
+    byLane++
+    return answer(transport)
+  }
+  const listener = createListener({
+    plain: 'only',
+    handler: (message, response) => void answer(nodeTransport(message, response, 1_000)),
+    timeouts: { keepAliveMs, idleMs: 5_000, headersMs: 5_000 },
+    ...(lane ? { serve } : {}),
+  })
+  const { port } = await listener.listen('127.0.0.1', 0)
+  return { port, listener, byLane: () => byLane, [Symbol.asyncDispose]: async () => void (await listener.drain(0)) }
+}
+
+interface Talk {
+  readonly socket: Socket
+  received(): string
+  /** Resolves when what was received matches. */
+  until(pattern: RegExp): Promise<string>
+  readonly closed: Promise<void>
+}
+
+function talk(port: number): Talk {
+  const socket = connect(port, '127.0.0.1')
+  let text = ''
+  let look = () => {}
+  socket.setEncoding('latin1')
+  socket.on('data', (more: string) => {
+    text += more
+    look()
+  })
+  socket.on('error', () => {})
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()))
+  return {
+    socket,
+    closed,
+    received: () => text,
+    until: (pattern) =>
+      new Promise((resolve, reject) => {
+        look = () => {
+          if (pattern.test(text)) resolve(text)
+        }
+        look()
+        void closed.then(() => reject(new Error(`closed before ${pattern}: ${JSON.stringify(text)}`)))
+      }),
+  }
+}
+
+/** What is answered to bytes that are sent in these pieces, each in a packet of its own, and then the end of the stream. */
+async function answerTo(port: number, pieces: readonly string[]): Promise<string> {
+  const { socket, closed, received } = talk(port)
+  socket.setNoDelay(true)
+  for (const piece of pieces) {
+    await new Promise<void>((resolve) => socket.write(piece, 'latin1', () => resolve()))
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  socket.end()
+  await closed
+  return received().replaceAll(/^(?:Date|X-Ms-Correlation-Request-Id): .*\r\n/gm, '')
+}
+
+const get = (target: string, ...lines: string[]) =>
+  `GET ${target} HTTP/1.1\r\nHost: localhost\r\n${lines.map((line) => `${line}\r\n`).join('')}\r\n`
+
+const conversations: Readonly<Record<string, readonly string[]>> = {
+  'a request': [get('/a')],
+  'several requests, one after another': [get('/a'), get('/b', 'Accept: x/y', 'Accept: z/z'), get('/c')],
+  'requests in one piece': [get('/a') + get('/b') + get('/c')],
+  'a request in two pieces': ['GET /a HTTP/1.1\r\nHo', 'st: localhost\r\n\r\n'],
+  'a request and a half': [`${get('/a')}GET /b HT`, 'TP/1.1\r\nHost: localhost\r\n\r\n'],
+  'a body after plain requests': [get('/a'), 'PUT /b HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc', get('/c')],
+  'a chunked body': [
+    get('/a'),
+    'POST /b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n',
+    get('/c'),
+  ],
+  'a GET with a body': ['GET /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nGET /', get('/b')],
+  HEAD: ['HEAD /a HTTP/1.1\r\nHost: localhost\r\n\r\n', get('/b')],
+  'a close': [get('/a', 'Connection: close'), get('/b')],
+  'two hosts': ['GET /a HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n'],
+  'no host': ['GET /a HTTP/1.1\r\n\r\n'],
+  'HTTP/1.0': ['GET /a HTTP/1.0\r\n\r\n'],
+  'smuggled length': [
+    'GET /a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /b HTTP/1.1\r\n\r\n',
+  ],
+  'a bad line': [get('/a'), 'GET /b HTTP/1.1\r\nHost: a\r\nX Y: z\r\n\r\n'],
+  'a huge head': [get('/a'), get('/b', `X-Own: ${'a'.repeat(20_000)}`)],
+  rubbish: ['\x01\x02\x03\r\n\r\n'],
+  'an upgrade': [get('/a', 'Connection: Upgrade', 'Upgrade: websocket')],
+  'an absolute target': ['GET http://localhost/a HTTP/1.1\r\nHost: localhost\r\n\r\n'],
+  nothing: [],
+}
+
+suite('the bodyless lane', () => {
+  for (const [what, pieces] of Object.entries(conversations)) {
+    test(`answers ${what} as node:http does`, { timeout: 20_000 }, async () => {
+      await using without = await start({ lane: false })
+      await using withLane = await start()
+      assert.equal(await answerTo(withLane.port, pieces), await answerTo(without.port, pieces))
+    })
+  }
+
+  test('serves what is plain itself, and what comes after an unusual request no more', async () => {
+    await using server = await start()
+    const { socket, until } = talk(server.port)
+    socket.write(get('/a'))
+    await until(/"\/a"/)
+    socket.write(get('/b'))
+    await until(/"\/b"/)
+    assert.equal(server.byLane(), 2)
+    socket.write('DELETE /c HTTP/1.1\r\nHost: a\r\n\r\n')
+    await until(/"\/c"/)
+    socket.write(get('/d'))
+    await until(/"\/d"/)
+    assert.equal(server.byLane(), 2)
+    socket.destroy()
+  })
+
+  test('answers in order when requests come faster than answers', async () => {
+    await using server = await start({
+      async answer(transport) {
+        await new Promise((resolve) => setTimeout(resolve, transport.target === '/1' ? 30 : 0))
+        await echo(transport)
+      },
+    })
+    const { socket, until, received } = talk(server.port)
+    for (let i = 1; i <= 5; i++) {
+      socket.write(get(`/${i}`))
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    await until(/"\/5"/)
+    assert.deepEqual(
+      received().match(/"target":"\/\d"/g),
+      [1, 2, 3, 4, 5].map((i) => `"target":"/${i}"`),
+    )
+    socket.destroy()
+  })
+
+  test('answers a client that has ended its side', async () => {
+    let answer = () => {}
+    const mayAnswer = new Promise<void>((resolve) => {
+      answer = resolve
+    })
+    await using server = await start({
+      async answer(transport) {
+        await mayAnswer
+        await echo(transport)
+      },
+    })
+    const { socket, closed, received } = talk(server.port)
+    socket.end(get('/a'))
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    answer()
+    await closed
+    assert.match(received(), /^HTTP\/1\.1 200 OK\r\n[\s\S]*"\/a"/)
+  })
+
+  test('cuts a connection that is silent for too long between two requests', { timeout: 5_000 }, async () => {
+    await using server = await start({ keepAliveMs: 50 })
+    const { socket, until, closed } = talk(server.port)
+    socket.write(get('/a'))
+    await until(/"\/a"/)
+    await closed
+  })
+
+  test('lets the running request finish at the end, says that it was the last, and closes the idle', {
+    timeout: 5_000,
+  }, async () => {
+    let answer = () => {}
+    const mayAnswer = new Promise<void>((resolve) => {
+      answer = resolve
+    })
+    await using server = await start({
+      async answer(transport) {
+        if (transport.target === '/slow') await mayAnswer
+        await echo(transport)
+      },
+    })
+    const idle = talk(server.port)
+    idle.socket.write(get('/a'))
+    await idle.until(/"\/a"/)
+    const busy = talk(server.port)
+    busy.socket.write(get('/slow'))
+    while (server.byLane() < 2) await new Promise((resolve) => setTimeout(resolve, 1))
+    const drained = server.listener.drain(4_000)
+    await idle.closed
+    answer()
+    await busy.closed
+    assert.match(busy.received(), /\r\nConnection: close\r\n/i)
+    assert.equal(await drained, 0)
+  })
+
+  test('refuses to send a header that would end early', async () => {
+    let failure: unknown
+    await using server = await start({
+      async answer(transport) {
+        failure = await transport
+          .send({ status: 200, headers: ['X-Own', 'a\r\nSet-Cookie: b'] })
+          .catch((error: unknown) => error)
+        await transport.send({ status: 500, headers: ['Content-Length', '0'] })
+      },
+    })
+    const { socket, until } = talk(server.port)
+    socket.write(get('/a'))
+    assert.doesNotMatch(await until(/\r\n\r\n/), /Set-Cookie/)
+    assert.match(String(failure), /may not hold/)
+    socket.destroy()
+  })
+})

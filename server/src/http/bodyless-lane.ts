@@ -1,0 +1,309 @@
+/**
+ * A short way for requests without a body, which are nearly all that a registry gets: the head is read and the answer written
+ * right here, for about half of what `node:http` costs. At the first request that is not of the plainest form the connection,
+ * with that request's bytes unread, passes to `node:http` for good: so nothing is understood here that could be understood in
+ * two ways.
+ */
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import { plainAddress } from './authority.ts'
+import { noBody } from './body.ts'
+import { type HeaderFields, parseRequestHead, type RequestHead } from './request-head.ts'
+import type { Answer, Transport } from './transport.ts'
+
+export interface BodylessLane {
+  /** Serves the connection until it ends or is handed over. */
+  take(socket: Socket): void
+  /** From now on answers say `Connection: close`. */
+  drain(): void
+  /** Closes connections that are between two requests; fresh: also those that have not sent any yet. */
+  closeIdle(fresh: boolean): void
+}
+
+export interface BodylessLaneOptions {
+  /** Resolves when the request has been answered. */
+  readonly serve: (transport: Transport) => Promise<void>
+  /** Takes a paused socket whose next bytes are a request that nobody has looked at. */
+  readonly handOver: (socket: Socket) => void
+  /** Silence before the first request, within one, and between two. */
+  readonly headersMs: number
+  readonly idleMs: number
+  readonly keepAliveMs: number
+}
+
+/** Answers above this are written in two pieces instead of being copied behind their head. */
+const largestJoined = 64 * 1024
+
+export function createBodylessLane(options: BodylessLaneOptions): BodylessLane {
+  const lane: Lane = { ...options, connections: new Set(), draining: false }
+  return {
+    take: (socket) => void new Connection(lane, socket),
+    drain() {
+      lane.draining = true
+    },
+    closeIdle(fresh) {
+      for (const connection of lane.connections) connection.closeIfIdle(fresh)
+    },
+  }
+}
+
+interface Lane extends BodylessLaneOptions {
+  readonly connections: Set<Connection>
+  draining: boolean
+}
+
+class Connection {
+  readonly #lane: Lane
+  readonly #socket: Socket
+  readonly #peerAddress: string
+  readonly #encrypted: boolean
+  #fresh = true
+  #busy = false
+  /** What arrived while a request was being answered. */
+  #waiting: Buffer | undefined
+  #ended = false
+  #fields: HeaderFields | undefined
+
+  constructor(lane: Lane, socket: Socket) {
+    this.#lane = lane
+    this.#socket = socket
+    this.#peerAddress = plainAddress(socket.remoteAddress ?? '')
+    this.#encrypted = (socket as TLSSocket).encrypted === true
+    lane.connections.add(this)
+    socket.setTimeout(lane.headersMs)
+    socket.on('data', this.#read)
+    socket.on('end', this.#end)
+    socket.on('error', ignore) // "close" follows, and whoever is sending hears of it
+    socket.on('timeout', this.#cut)
+    socket.on('close', this.#forget)
+  }
+
+  get peerAddress(): string {
+    return this.#peerAddress
+  }
+
+  get encrypted(): boolean {
+    return this.#encrypted
+  }
+
+  closeIfIdle(fresh: boolean): void {
+    if (!this.#busy && (fresh || !this.#fresh)) this.#socket.destroy()
+  }
+
+  readonly #forget = () => {
+    this.#lane.connections.delete(this)
+  }
+
+  readonly #cut = () => {
+    this.#socket.destroy()
+  }
+
+  readonly #end = () => {
+    this.#ended = true
+    if (!this.#busy) this.#socket.end()
+  }
+
+  readonly #read = (chunk: Buffer) => {
+    if (this.#busy) {
+      // The next request came before the last was answered. It waits, and with it whatever else the client would send.
+      this.#socket.pause()
+      this.#waiting = this.#waiting === undefined ? chunk : Buffer.concat([this.#waiting, chunk])
+      return
+    }
+    const head = parseRequestHead(chunk, this.#fields)
+    if (head === undefined) this.#leave(chunk)
+    else void this.#serve(head)
+  }
+
+  #leave(bytes: Buffer): void {
+    const socket = this.#socket
+    this.#forget()
+    socket.off('data', this.#read)
+    socket.off('end', this.#end)
+    socket.off('error', ignore)
+    socket.off('timeout', this.#cut)
+    socket.off('close', this.#forget)
+    socket.setTimeout(0)
+    socket.pause()
+    socket.unshift(bytes)
+    this.#lane.handOver(socket)
+  }
+
+  async #serve(head: RequestHead): Promise<void> {
+    this.#busy = true
+    this.#fresh = false
+    this.#fields = head.fields
+    const { idleMs, keepAliveMs, serve } = this.#lane
+    this.#socket.setTimeout(idleMs)
+    await serve(new Exchange(this, head))
+    if (this.#socket.writableNeedDrain) await this.#drained()
+    this.#busy = false
+    if (this.#socket.destroyed) return
+    if (this.#ended || this.#lane.draining) {
+      this.#socket.end()
+      this.#socket.setTimeout(idleMs)
+      return
+    }
+    this.#socket.setTimeout(keepAliveMs)
+    const waiting = this.#waiting
+    if (waiting === undefined) return
+    this.#waiting = undefined
+    this.#socket.resume()
+    this.#read(waiting)
+  }
+
+  /** A client that reads no answers gets no further ones. */
+  #drained(): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        this.#socket.off('drain', done)
+        this.#socket.off('close', done)
+        resolve()
+      }
+      this.#socket.on('drain', done)
+      this.#socket.on('close', done)
+    })
+  }
+
+  async send(answer: Answer): Promise<number> {
+    const { body } = answer
+    const head = this.#headOf(answer)
+    if (this.#socket.destroyed) throw clientGone()
+    if (body === undefined) {
+      this.#socket.write(head, 'latin1')
+      return 0
+    }
+    if (typeof body === 'object' && Symbol.asyncIterator in body) return this.#sendStream(head, body)
+    const length = Buffer.byteLength(body)
+    if (length > largestJoined) {
+      this.#socket.cork()
+      this.#socket.write(head, 'latin1')
+      this.#socket.write(body)
+      this.#socket.uncork()
+      return length
+    }
+    const joined = Buffer.allocUnsafe(head.length + length)
+    joined.write(head, 0, 'latin1')
+    if (typeof body === 'string') joined.write(body, head.length, 'utf8')
+    else joined.set(body, head.length)
+    this.#socket.write(joined)
+    return length
+  }
+
+  /** Waits for each chunk to be handed over before it asks for the next, because the source reuses its buffers. */
+  async #sendStream(head: string, chunks: AsyncIterable<Uint8Array>): Promise<number> {
+    let sent = 0
+    try {
+      this.#socket.write(head, 'latin1')
+      for await (const chunk of chunks) {
+        await this.#written(chunk)
+        sent += chunk.length
+      }
+    } catch (error) {
+      this.#socket.destroy()
+      throw error
+    }
+    return sent
+  }
+
+  #written(chunk: Uint8Array): Promise<void> {
+    const socket = this.#socket
+    return new Promise((resolve, reject) => {
+      if (socket.destroyed) {
+        reject(clientGone())
+        return
+      }
+      const closed = () => reject(clientGone())
+      socket.once('close', closed)
+      socket.write(chunk, (error) => {
+        socket.off('close', closed)
+        if (error) reject(error)
+        else resolve()
+      })
+    })
+  }
+
+  #headOf({ status, headers }: Answer): string {
+    let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n`
+    for (let i = 0; i < headers.length; i += 2) {
+      const value = headers[i + 1]!
+      // As node:http has it: what could end the line early must not leave this process.
+      if (notFieldContent.test(value))
+        throw new Error(`the header ${headers[i]} holds a character that it may not hold`)
+      head += `${headers[i]}: ${value}\r\n`
+    }
+    return head + this.#connectionHeaders()
+  }
+
+  #connectionHeaders(): string {
+    const closes = this.#lane.draining || this.#ended
+    const connection = closes
+      ? 'close'
+      : `keep-alive\r\nKeep-Alive: timeout=${Math.floor(this.#lane.keepAliveMs / 1000)}`
+    return `Date: ${dateNow()}\r\nConnection: ${connection}\r\n\r\n`
+  }
+}
+
+/** Whatever RFC 9110 §5.5 does not allow in a field's value. */
+const notFieldContent = /[^\t\x20-\x7e\x80-\xff]/
+
+class Exchange implements Transport {
+  readonly method: string
+  readonly target: string
+  readonly headers: HeaderFields['headers']
+  readonly body = noBody
+  readonly #connection: Connection
+  readonly #accept: readonly string[]
+
+  constructor(connection: Connection, head: RequestHead) {
+    this.#connection = connection
+    this.method = head.method
+    this.target = head.target
+    this.headers = head.fields.headers
+    this.#accept = head.fields.accept
+  }
+
+  get hostLines(): number {
+    return 'host' in this.headers ? 1 : 0
+  }
+
+  get peerAddress(): string {
+    return this.#connection.peerAddress
+  }
+
+  get encrypted(): boolean {
+    return this.#connection.encrypted
+  }
+
+  headerValues(name: string): readonly string[] {
+    if (name === 'accept') return this.#accept
+    const value = this.headers[name]
+    return value === undefined ? [] : [value]
+  }
+
+  awake<T>(work: () => T): T {
+    return work()
+  }
+
+  send(answer: Answer): Promise<number> {
+    return this.#connection.send(answer)
+  }
+}
+
+const clientGone = () => new Error('the client closed the connection')
+
+function ignore(): void {}
+
+let date = ''
+let dateUntil = 0
+
+/** RFC 9110 §6.6.1; made once a second. */
+function dateNow(): string {
+  const now = Date.now()
+  if (now >= dateUntil) {
+    date = new Date(now).toUTCString()
+    dateUntil = now - (now % 1000) + 1000
+  }
+  return date
+}
