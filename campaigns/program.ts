@@ -7,6 +7,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { databaseFlags } from '../server/test/database.ts'
 
 export const projectFolder = resolve(import.meta.dirname, '..')
 export const cliMain = join(projectFolder, 'cli', 'src', 'main.ts')
@@ -16,6 +17,8 @@ export interface Program extends AsyncDisposable {
   /** `localhost:<port>`. */
   readonly host: string
   readonly dataFolder: string
+  /** What every command needs to meet the same data. */
+  readonly dataFlags: readonly string[]
   /** The folder above the data folder, which nobody but the test may change. */
   readonly parentFolder: string
   /** The first process, which is also the name of the process group. */
@@ -75,11 +78,13 @@ export async function prepareProgram({
   const dataFolder = join(parentFolder, 'data')
   const home = join(parentFolder, 'home')
   await mkdir(home)
+  const database = await databaseFlags()
+  const dataFlags = ['--data', dataFolder, ...database.flags]
   const port = await freePort()
   const [executable = process.execPath, ...first] = command ?? [process.execPath, cliMain]
   const options = [
     ...(startWord ? ['start'] : []),
-    ...['--port', String(port), '--data', dataFolder, '--domain', 'localhost'],
+    ...['--port', String(port), ...dataFlags, '--domain', 'localhost'],
     ...['--host', '127.0.0.1', '--workers', String(workers), '--log-level', 'warn', ...flags],
   ]
   let log = ''
@@ -131,6 +136,7 @@ export async function prepareProgram({
     port,
     host: `localhost:${port}`,
     dataFolder,
+    dataFlags,
     parentFolder,
     get pid() {
       if (child?.pid === undefined) throw new Error('the program was not started')
@@ -160,6 +166,7 @@ export async function prepareProgram({
     },
     async [Symbol.asyncDispose]() {
       await killAll()
+      await database[Symbol.asyncDispose]()
       await rm(parentFolder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
     },
   }

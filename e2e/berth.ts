@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
+import { type BlobFlags, blobFlags } from '../server/test/blobs.ts'
+import { databaseFlags } from '../server/test/database.ts'
 import { repositoryFolder } from './clients/folders.ts'
 import { startProcessGroup } from './process-group.ts'
 import { temporaryFolder } from './temporary-folder.ts'
@@ -49,21 +51,29 @@ export interface StartOptions {
   /** Further flags of `berth start`. */
   readonly flags?: readonly string[]
   readonly workers?: number
+  /** Where it keeps blobs, when not where all of this run's servers do. */
+  readonly blobs?: () => Promise<BlobFlags>
 }
 
 /** Disposal stops it and removes its data. Whatever happens to the test, the server does not outlive its process. */
-export async function startBerth({ flags = [], workers = 2 }: StartOptions = {}): Promise<Berth> {
+export async function startBerth({
+  flags = [],
+  workers = 2,
+  blobs: startBlobs = blobFlags,
+}: StartOptions = {}): Promise<Berth> {
   await using starting = new AsyncDisposableStack()
   const { folder: dataFolder } = starting.use(await temporaryFolder('data'))
+  const database = starting.use(await databaseFlags())
+  const blobs = await startBlobs()
   const port = await freePort()
   const start = async () => {
     const argumentList = [
       join(repositoryFolder, 'cli', 'src', 'main.ts'),
       'start',
       ...['--port', String(port), '--data', dataFolder, '--domain', 'localhost'],
-      ...['--host', '127.0.0.1', '--workers', String(workers), ...flags],
+      ...['--host', '127.0.0.1', '--workers', String(workers), ...database.flags, ...blobs.flags, ...flags],
     ]
-    const server = startProcessGroup(process.execPath, argumentList, process.env)
+    const server = startProcessGroup(process.execPath, argumentList, { ...process.env, ...blobs.env })
     await server.ready(() => isHealthy(port), 60)
     return server
   }
@@ -104,7 +114,7 @@ const isHealthy = (port: number): Promise<boolean> =>
     () => false,
   )
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo

@@ -1,7 +1,9 @@
 /** A docker engine of our own: rootful, without networks, and told of no registry to trust. */
-import { writeFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { readFile, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { client } from './clients/index.ts'
 import { startProcessGroup } from './process-group.ts'
 import { temporaryFolder } from './temporary-folder.ts'
@@ -11,11 +13,17 @@ export interface DockerEngine extends AsyncDisposable {
   readonly address: string
 }
 
+export interface EngineOptions {
+  /** `vfs` works everywhere and copies all of an image for each container; `best` is what the machine allows. */
+  readonly storage?: 'vfs' | 'best'
+}
+
 /** Faults: an `Error` with what dockerd wrote, when it does not start. */
-export async function startDockerEngine(): Promise<DockerEngine> {
+export async function startDockerEngine({ storage = 'vfs' }: EngineOptions = {}): Promise<DockerEngine> {
   await using starting = new AsyncDisposableStack()
   // The path of a unix socket is limited to 107 bytes; this one stays short.
   const { folder } = starting.use(await temporaryFolder('docker'))
+  starting.defer(() => unmountAllBelow(folder))
   const socket = join(folder, 'docker.sock')
   const configFile = join(folder, 'daemon.json')
   await writeFile(configFile, '{}')
@@ -26,7 +34,7 @@ export async function startDockerEngine(): Promise<DockerEngine> {
         '--iptables=false',
         '--ip6tables=false',
         '--bridge=none',
-        '--storage-driver=vfs',
+        ...(storage === 'vfs' ? ['--storage-driver=vfs'] : []),
         `--data-root=${join(folder, 'data')}`,
         `--exec-root=${join(folder, 'exec')}`,
         `--pidfile=${join(folder, 'docker.pid')}`,
@@ -40,6 +48,15 @@ export async function startDockerEngine(): Promise<DockerEngine> {
   await engine.ready(() => answers(socket), 60)
   const started = starting.move()
   return { address: `unix://${socket}`, [Symbol.asyncDispose]: () => started.disposeAsync() }
+}
+
+/** The first container with the machine's network leaves a mount behind. */
+async function unmountAllBelow(folder: string): Promise<void> {
+  const mounts = await readFile('/proc/self/mounts', 'utf8')
+  const points = mounts.split('\n').map((line) => line.split(' ')[1] ?? '')
+  for (const point of points.filter((path) => path.startsWith(`${folder}/`)).reverse()) {
+    await promisify(execFile)('umount', ['--lazy', point])
+  }
 }
 
 const answers = (socketPath: string): Promise<boolean> =>

@@ -1,5 +1,6 @@
 // `npm test [-- filter…]`: every test. `--unit`: only those beside the sources, without real clients.
 // A filter is a part of a file's path. Other flags go to Node's test runner: `--test-name-pattern=…`.
+// `DB=postgres npm test`: the same tests on PostgreSQL, which is installed where root may, and started for them.
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from './prepare.mjs'
@@ -10,7 +11,7 @@ const unit = args.includes('--unit')
 const flags = args.filter((arg) => arg.startsWith('-') && arg !== '--unit')
 const filters = args.filter((arg) => !arg.startsWith('-'))
 
-const folders = ['oci', 'server', 'cli', ...(unit ? [] : ['e2e', 'campaigns'])]
+const folders = ['oci', 'server', 'cli', ...(unit ? [] : ['e2e', 'campaigns', 'bench'])]
 const all = folders.flatMap((folder) => testFiles(folder))
 const files = all.filter((file) => filters.length === 0 || filters.some((filter) => file.includes(filter)))
 if (files.length === 0) {
@@ -25,7 +26,10 @@ if (files.some((file) => file.startsWith('e2e/')) && existsSync(clients)) {
   const code = await run(node, [clients], { cwd: root, env })
   if (code !== 0) process.exit(code)
 }
-process.exit(await run(node, ['--test', '--test-concurrency=2', ...flags, ...files], { cwd: root, env }))
+const withPostgres = process.env.DB === 'postgres' ? [join(root, 'server', 'test', 'with-postgres.ts'), node] : []
+process.exit(
+  await run(node, [...withPostgres, '--test', '--test-concurrency=2', ...flags, ...files], { cwd: root, env }),
+)
 
 /** Paths below the root with forward slashes, in a stable order. */
 function testFiles(folder) {

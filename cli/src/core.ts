@@ -1,19 +1,28 @@
 /** The data behind a server, for commands on the same machine; it may be running meanwhile. */
 import { existsSync } from 'node:fs'
 import type { Core } from '@berth/server/app.ts'
+import { isFault } from '@berth/server/base/fault.ts'
 import type { Config } from '@berth/server/config/config.ts'
 import { CommandError } from './command.ts'
 
 /** Throws a `CommandError` where no server has ever been started. */
 export async function withCore<T>(config: Config, work: (core: Core) => Promise<T>): Promise<T> {
-  if (!existsSync(config.db.file)) {
+  if (config.db.kind === 'sqlite' && !existsSync(config.db.file)) {
     throw new CommandError(`${config.dataFolder} is not the data folder of a server; name it with --data`)
   }
   const { createCore } = await import('@berth/server/app.ts')
   const { keysOf } = await import('@berth/server/start/prepare.ts')
-  const core = await createCore(config, await keysOf(config))
+  const openCore = async () => createCore(config, await keysOf(config))
+  const core = await openCore().catch((error: unknown) => {
+    // A database on another machine, and the key to it, may be missing for reasons that are nobody's bug.
+    if (config.db.kind === 'sqlite' || !(error instanceof Error)) throw error
+    throw new CommandError(error.message, 1, { cause: error })
+  })
   try {
     return await work(core)
+  } catch (error) {
+    if (isFault(error, 'unavailable')) throw new CommandError(error.detail.reason, 1, { cause: error })
+    throw error
   } finally {
     await core.dispose()
   }

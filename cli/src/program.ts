@@ -1,7 +1,12 @@
 /** The command line: `berth <command>`. What the commands do is in `commands/`; here they become commander's. */
 import { Command, CommanderError } from 'commander'
 import { type CommandDeclaration, CommandError, usageExitCode } from './command.ts'
+import { backup } from './commands/backup.ts'
+import { fsck } from './commands/fsck.ts'
+import { gc } from './commands/gc.ts'
+import { health } from './commands/health.ts'
 import { hosts } from './commands/hosts.ts'
+import { migrate } from './commands/migrate.ts'
 import { password } from './commands/password.ts'
 import { registry } from './commands/registry.ts'
 import { rotateKeys } from './commands/rotate-keys.ts'
@@ -9,7 +14,20 @@ import { start } from './commands/start.ts'
 import { token } from './commands/token.ts'
 import { trust } from './commands/trust.ts'
 
-const commands: readonly CommandDeclaration[] = [start, trust, hosts, password, token, registry, rotateKeys]
+const commands: readonly CommandDeclaration[] = [
+  start,
+  trust,
+  hosts,
+  password,
+  token,
+  registry,
+  rotateKeys,
+  gc,
+  fsck,
+  backup,
+  migrate,
+  health,
+]
 
 /** args: without the program's name. Returns the exit code once the command has ended. */
 export async function main(args: readonly string[]): Promise<number> {

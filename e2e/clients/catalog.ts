@@ -2,11 +2,12 @@
  * The clients that the end-to-end tests drive, and where each can be had.
  * `install.ts` makes them available before the tests; the tests ask `index.ts`.
  */
-import { type FoundClient, file, hostName, program } from './find.ts'
+import { type FoundClient, file, hostName, nodeProgram, program } from './find.ts'
 
 export type Source =
   | { readonly kind: 'apt'; readonly package: string }
   | { readonly kind: 'go'; readonly module: string; readonly version: string }
+  | { readonly kind: 'npm'; readonly package: string; readonly version: string }
   /** Delivered by no package registry: from PATH, or unpacked from the folder of binaries beside the repository. */
   | { readonly kind: 'binaries' }
 
@@ -30,6 +31,8 @@ export const catalog = [
   { name: 'ctr', source: apt('containerd'), find: program('ctr', '--version') },
   { name: 'curl', source: apt('curl'), find: program('curl', '--version') },
   { name: 'openssl', source: apt('openssl'), find: program('openssl', 'version') },
+  { name: 'nginx', source: apt('nginx-light'), find: program('nginx', '-v') },
+  { name: 'sqlite3', source: apt('sqlite3'), find: program('sqlite3', '--version') },
   { name: 'newuidmap', source: apt('uidmap'), find: program('newuidmap') },
   { name: 'ca-certificates', source: apt('ca-certificates'), find: file('/etc/ssl/certs/ca-certificates.crt') },
   { name: '*.localhost', source: apt('libnss-myhostname'), find: hostName('berth.localhost') },
@@ -48,6 +51,17 @@ export const catalog = [
     name: 'cosign',
     source: go('github.com/sigstore/cosign/v2/cmd/cosign', 'v2.6.5'),
     find: program('cosign', 'version'),
+  },
+  {
+    name: 'versitygw',
+    source: go('github.com/versity/versitygw/cmd/versitygw', 'v1.8.0'),
+    find: program('versitygw'),
+  },
+  // A service like the one before it, with a few hundred dependencies that nothing else here needs.
+  {
+    name: 'azurite',
+    source: { kind: 'npm', package: 'azurite', version: '3.37.0' },
+    find: nodeProgram('azurite', 'dist/src/blob/main.js'),
   },
   { name: 'oras', source: { kind: 'binaries' }, find: program('oras', 'version') },
   { name: 'conformance', source: { kind: 'binaries' }, find: program('conformance') },

@@ -2,10 +2,10 @@
 import { execFile } from 'node:child_process'
 import { lookup } from 'node:dns/promises'
 import { constants } from 'node:fs'
-import { access } from 'node:fs/promises'
+import { access, readFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
-import { clientBinFolder } from './folders.ts'
+import { clientBinFolder, clientPackagesFolder } from './folders.ts'
 
 export interface FoundClient {
   /** Of the program or file; of a host name, the address it resolves to. */
@@ -22,6 +22,15 @@ export const program =
     if (!path) return undefined
     return { path, version: versionArguments.length > 0 ? await versionOf(path, versionArguments) : '' }
   }
+
+/** A script of an npm package that was installed for the tests alone. */
+export const nodeProgram = (name: string, script: string) => async (): Promise<FoundClient | undefined> => {
+  const folder = join(clientPackagesFolder, name, 'node_modules', name)
+  const path = join(folder, script)
+  if (!(await isThere(path, constants.R_OK))) return undefined
+  const { version } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as { version: string }
+  return { path, version }
+}
 
 export const file = (path: string) => async (): Promise<FoundClient | undefined> =>
   (await isThere(path, constants.R_OK)) ? { path, version: '' } : undefined

@@ -10,12 +10,19 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { type ClientEntry, catalog, type Source } from './catalog.ts'
 import { type FoundClient, findProgram } from './find.ts'
-import { clientBinFolder, clientsFile, packedBinariesFolder, repositoryFolder } from './folders.ts'
+import {
+  clientBinFolder,
+  clientPackagesFolder,
+  clientsFile,
+  packedBinariesFolder,
+  repositoryFolder,
+} from './folders.ts'
 import type { ClientsFile } from './index.ts'
 
 const run = promisify(execFile)
 const aptSeconds = 600
 const goSeconds = 400
+const npmSeconds = 400
 /** Since this one, Go fetches the newer Go that a module asks for, unless told not to. */
 const goMinor = 21
 
@@ -36,10 +43,12 @@ async function installClients(): Promise<void> {
     ['binaries', unpackBinaries],
     ['apt', installPackages],
     ['go', installModule],
+    ['npm', installNodePackage],
   ] as const) {
-    // One call of apt for all its packages; of Go, one a module, so that each has its own time limit and reason.
+    // One call of apt for all its packages; of Go and npm, one each, with its own time limit and reason.
     const missing = absent(kind)
-    const batches = kind === 'go' ? missing.map((entry) => [entry]) : missing.length > 0 ? [missing] : []
+    const batches =
+      kind === 'go' || kind === 'npm' ? missing.map((entry) => [entry]) : missing.length > 0 ? [missing] : []
     for (const batch of batches) {
       const began = performance.now()
       const reason = await install(batch.map(({ source }) => source)).catch(reasonOf)
@@ -117,6 +126,24 @@ const installModule: Installer = async ([source]) => {
     timeout: goSeconds * 1000,
     maxBuffer: 64 << 20,
     env: { ...process.env, GOBIN: clientBinFolder, GOFLAGS: '' },
+  })
+  return undefined
+}
+
+/** Without the packages' own scripts: nothing is compiled, and nothing else fetched. */
+const installNodePackage: Installer = async ([source]) => {
+  if (source?.kind !== 'npm') throw new Error('not an npm package')
+  const npm = await findProgram('npm')
+  if (!npm) return 'not installed, and there is no npm to fetch it with'
+  const folder = join(clientPackagesFolder, source.package)
+  await mkdir(folder, { recursive: true })
+  await writeFile(join(folder, 'package.json'), '{ "private": true }\n') // else npm looks for one further up
+  const wanted = `${source.package}@${source.version}`
+  console.log(`npm install ${wanted}`)
+  await run(npm, ['install', '--ignore-scripts', '--no-audit', '--no-fund', wanted], {
+    cwd: folder,
+    timeout: npmSeconds * 1000,
+    maxBuffer: 64 << 20,
   })
   return undefined
 }

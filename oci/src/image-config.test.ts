@@ -7,6 +7,7 @@ describe('image config', () => {
     ['{"architecture":"amd64","os":"linux","rootfs":{}}', { architecture: 'amd64', os: 'linux' }],
     ['{"os":"windows"}', { os: 'windows' }],
     ['{"architecture":1,"os":null}', {}],
+    ['{"architecture":"amd\\u000064","os":"linux"}', { os: 'linux' }],
     ['{}', {}],
     ['[]', {}],
     ['null', {}],

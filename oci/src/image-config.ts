@@ -8,8 +8,8 @@ import { parseJsonObject } from './json.ts'
  */
 export function parseImageConfig(bytes: Uint8Array): { readonly architecture?: string; readonly os?: string } {
   const { architecture, os } = parseJsonObject(bytes) ?? {}
-  return {
-    ...(typeof architecture === 'string' && { architecture }),
-    ...(typeof os === 'string' && { os }),
-  }
+  return { ...(isText(architecture) && { architecture }), ...(isText(os) && { os }) }
 }
+
+/** A NUL names nothing, and not every database can keep it. */
+const isText = (value: unknown): value is string => typeof value === 'string' && !value.includes('\0')

@@ -92,20 +92,27 @@ export function requiredArray(object: JsonObject, field: string, at = ''): reado
   return value
 }
 
-/** A string with at least one character. */
+/** What is read here ends up in columns and headers, and neither PostgreSQL nor HTTP has a NUL in its text. */
+function checkText(value: string, field: string, at: string): void {
+  if (value.includes('\0')) throw new ManifestError(`${pathOf(at, field)} must not hold a NUL character`)
+}
+
+/** A string with at least one character, and no NUL among them. */
 export function requiredString(object: JsonObject, field: string, at = ''): string {
   const value = object[field]
   if (typeof value !== 'string' || value === '') {
     throw new ManifestError(`${pathOf(at, field)} must be a non-empty string`)
   }
+  checkText(value, field, at)
   return value
 }
 
+/** A string without a NUL. */
 export function optionalString(object: JsonObject, field: string, at = ''): string | undefined {
   const value = object[field] ?? undefined
-  if (value !== undefined && typeof value !== 'string') {
-    throw new ManifestError(`${pathOf(at, field)} must be a string`)
-  }
+  if (value === undefined) return undefined
+  if (typeof value !== 'string') throw new ManifestError(`${pathOf(at, field)} must be a string`)
+  checkText(value, field, at)
   return value
 }
 

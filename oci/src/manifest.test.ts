@@ -230,6 +230,18 @@ describe('manifest body', () => {
     })
   }
 
+  for (const [field, fields] of [
+    ['artifactType', { artifactType: 'a\0b' }],
+    ['config.mediaType', { config: aDescriptor({ mediaType: 'application/\0' }) }],
+    ['layers[0].artifactType', { layers: [aDescriptor({ artifactType: '\0' })] }],
+    ['layers[0].platform.os', { layers: [aDescriptor({ platform: { os: 'linux\0' } })] }],
+  ] as const) {
+    test(`a NUL character in ${field} is refused: not every database can keep it`, () => {
+      const message = `${field} must not hold a NUL character`
+      refuses(JSON.stringify(anImage(fields)), mediaTypes.ociManifest, new RegExp(`^${RegExp.escape(message)}$`))
+    })
+  }
+
   const nested = (levels: number) =>
     JSON.stringify(anImage({ other: 'deep' })).replace('"deep"', `${'['.repeat(levels)}${']'.repeat(levels)}`)
 

@@ -2,12 +2,14 @@
 
 import { createRequire } from 'node:module'
 import type { BlobStore } from './backends/blobs/blob-store.ts'
+import type { StoreCall } from './backends/blobs/object-retries.ts'
 import type { Database } from './backends/db/database.ts'
 import { openBlobStore, openDatabase } from './backends/open.ts'
 import { isPlainDomain } from './base/addresses.ts'
 import { type Clock, systemClock } from './base/clock.ts'
 import { firstRegistry } from './base/host-names.ts'
 import type { Log } from './base/log.ts'
+import { nodeName } from './base/node-name.ts'
 import { sealerOf } from './base/seal.ts'
 import type { Keys } from './base/secret-key.ts'
 import type { Config } from './config/config.ts'
@@ -17,6 +19,9 @@ import { createLoginThrottle } from './core/access/login-throttle.ts'
 import { createRegistryTokens } from './core/access/registry-tokens.ts'
 import { createSigningKeys, type SigningKeys } from './core/access/signing-keys.ts'
 import { createRegistries, type Registries } from './core/directory/registries.ts'
+import { type Collector, createCollector } from './core/registry/collection/collect.ts'
+import { createIntegrityChecker, type IntegrityChecker } from './core/registry/integrity/check.ts'
+import { createScrubber, type Scrubber } from './core/registry/integrity/scrub.ts'
 import { createRegistry, type Registry } from './core/registry/registry.ts'
 import { addressList } from './http/address-list.ts'
 import { createClientView } from './http/authority.ts'
@@ -35,6 +40,8 @@ export interface Backends {
   readonly wait: (ms: number) => Promise<void>
   /** Called once, when the disk has failed to keep a commit: every process on the data folder should end. */
   readonly onBroken: (error: unknown) => void
+  /** Called for every call to an object store. */
+  readonly onStoreCall: (call: StoreCall) => void
 }
 
 export interface Surroundings {
@@ -49,6 +56,9 @@ export interface Core {
   readonly db: Database
   readonly registries: Registries
   readonly registry: Registry
+  readonly collector: Collector
+  readonly integrity: IntegrityChecker
+  readonly scrubber: Scrubber
   readonly access: Access
   readonly signingKeys: SigningKeys
   readonly hosts: HostRules
@@ -66,11 +76,18 @@ const requestLevels = new Set(['trace', 'debug', 'info'])
 
 export async function createCore(config: Config, keys: Keys, given: Partial<Backends> = {}): Promise<Core> {
   const clock = given.clock ?? systemClock
-  const db = given.db ?? (await openDatabase(config.db, clock, given.onBroken))
-  const blobs = given.blobs ?? (await openBlobStore(config.blobs))
+  const db = given.db ?? (await openDatabase(config.db, clock, { onBroken: given.onBroken }))
+  const blobs = given.blobs ?? (await openBlobStore(config.blobs, given.onStoreCall))
   const sealer = sealerOf(keys.seal)
   const registries = createRegistries(db, sealer, clock)
-  const registry = createRegistry({ db, blobs, clock, sessionKey: keys.uploadSessions })
+  const registry = createRegistry({
+    db,
+    blobs,
+    clock,
+    sessionKey: keys.uploadSessions,
+    graceMs: config.collection.graceMs,
+    node: nodeName(config.dataFolder),
+  })
   const signingKeys = createSigningKeys(db, sealer, clock)
   const tokens = createRegistryTokens(signingKeys, clock)
   const throttle = createLoginThrottle(db, clock, given.wait)
@@ -80,6 +97,9 @@ export async function createCore(config: Config, keys: Keys, given: Partial<Back
     db,
     registries,
     registry,
+    collector: createCollector(db, blobs, clock),
+    integrity: createIntegrityChecker(db, blobs, clock),
+    scrubber: createScrubber(db, blobs, clock),
     access,
     signingKeys,
     hosts,

@@ -6,13 +6,12 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type App, type Backends, createApp } from '../src/app.ts'
-import { openFilesystemBlobStore } from '../src/backends/blobs/filesystem.ts'
-import { openMemoryBlobStore } from '../src/backends/blobs/memory.ts'
-import { openSqlite } from '../src/backends/db/sqlite.ts'
 import { manualClock } from '../src/base/clock.ts'
 import { type Log, silentLog } from '../src/base/log.ts'
 import type { Config } from '../src/config/config.ts'
 import type { RegistrySettings } from '../src/core/directory/registries.ts'
+import { openTestBlobs } from './blobs.ts'
+import { openTestDatabase } from './database.ts'
 
 export interface TestApp extends App {
   readonly clock: ReturnType<typeof manualClock>
@@ -33,7 +32,7 @@ export const testSettings: RegistrySettings = {
   sparseManifestsEnabled: false,
 }
 
-/** `BERTH_TEST_STORAGE=disk`: the same tests on a file and a folder; see e2e/on-disk.test.ts. */
+/** `BERTH_TEST_STORAGE=disk`: the same tests on a file and a folder; see e2e/on-disk.test.ts. `DB` and `BLOBS` name other ones. */
 const onDisk = process.env.BERTH_TEST_STORAGE === 'disk'
 
 /** Ends with the test: `await using app = await startTestApp()`. */
@@ -52,12 +51,15 @@ export async function startTestApp(
     domain: 'localhost',
     publicPort: port,
     dataFolder: '/nowhere',
+    secretKey: '/nowhere/secret.key',
     tls: { kind: 'none' },
     workers: 1,
     drainSeconds: 0,
     trustedProxies: [],
     blobs: { kind: 'memory' },
     db: { kind: 'sqlite', file: ':memory:' },
+    collection: { intervalMs: 'off', graceMs: 86_400_000, uploadExpiryMs: 604_800_000 },
+    scrub: { periodMs: 'off' },
     log: { level: 'silent', format: 'json' },
     ...given.config,
   }
@@ -70,10 +72,10 @@ export async function startTestApp(
   await using opening = new AsyncDisposableStack()
   const folder = onDisk ? opening.use(await temporaryFolder()).path : undefined
   const backends = {
-    db: given.db ?? (await openSqlite({ file: folder === undefined ? ':memory:' : join(folder, 'berth.db'), clock })),
-    blobs:
-      given.blobs ??
-      (folder === undefined ? openMemoryBlobStore() : await openFilesystemBlobStore({ folder: join(folder, 'blobs') })),
+    db:
+      given.db ??
+      (await openTestDatabase({ clock, ...(folder === undefined ? {} : { file: join(folder, 'berth.db') }) })),
+    blobs: given.blobs ?? (await openTestBlobs(folder === undefined ? {} : { folder: join(folder, 'blobs') })),
     clock,
     wait: given.wait ?? (async () => undefined),
   }

@@ -44,6 +44,19 @@ const layers: Readonly<Record<string, readonly string[]>> = {
     'server/src/core/directory',
     'server/src/core/access',
   ],
+  'server/src/core/jobs': [
+    'server/src/base',
+    'server/src/backends/db',
+    'server/src/core/access',
+    'server/src/core/registry',
+  ],
+  'server/src/core/migration': [
+    'oci/src',
+    'server/src/base',
+    'server/src/backends/blobs',
+    'server/src/backends/db',
+    'server/src/core/registry',
+  ],
   'server/src/planes/distribution': planeMayImport(),
   'server/src/planes/operator': planeMayImport(),
   'server/src/planes/token': planeMayImport(),
@@ -77,6 +90,17 @@ const layers: Readonly<Record<string, readonly string[]>> = {
     'server/src/core/directory',
     'server/src/core/access',
     'server/src/core/registry',
+    'server/src/core/jobs',
+    'server/src/core/migration',
+  ],
+  'server/src/backup': [
+    'oci/src',
+    'server/src/base',
+    'server/src/config',
+    'server/src/backends/blobs',
+    'server/src/backends/db',
+    'server/src/backends/open.ts',
+    'server/src/start', // the lock of a folder
   ],
   'server/src/main.ts': [
     'server/src/app.ts',
@@ -91,6 +115,9 @@ const layers: Readonly<Record<string, readonly string[]>> = {
     'server/src/base',
     'server/src/config',
     'server/src/core/directory', // types of what `createCore` hands out
+    'server/src/core/migration', // types of what moving tells
+    'server/src/core/registry', // likewise
+    'server/src/backup',
     'server/src/main.ts',
     'server/src/start',
   ],
@@ -100,6 +127,9 @@ const layers: Readonly<Record<string, readonly string[]>> = {
 const concreteBackEnds = [
   'server/src/backends/blobs/filesystem.ts',
   'server/src/backends/blobs/memory.ts',
+  'server/src/backends/blobs/s3.ts',
+  'server/src/backends/blobs/azure-blob.ts',
+  'server/src/backends/db/postgres.ts',
   'server/src/backends/db/sqlite.ts',
 ]
 const opensBackEnds = 'server/src/backends/open.ts'

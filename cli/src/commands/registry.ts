@@ -1,6 +1,6 @@
 import type { RegistryRecord, RegistrySettings } from '@berth/server/core/directory/registries.ts'
 import { type CommandDeclaration, CommandError, type Given, settingOptions } from '../command.ts'
-import { configOf } from '../config.ts'
+import { configOfData } from '../config.ts'
 import { unknownRegistry, withCore } from '../core.ts'
 
 type Switch = 'adminUserEnabled' | 'anonymousPullEnabled' | 'sparseManifestsEnabled'
@@ -20,13 +20,13 @@ export const registry: CommandDeclaration = {
   rest: '[name]',
   options: [
     ...Object.entries(switches).map(([flag, { description }]) => ({ flags: `--${flag} <on|off>`, description })),
-    ...settingOptions(['data', 'config']),
+    ...settingOptions(['data', 'database', 'secret-key', 'config']),
   ],
   async run(given) {
     const name = given.rest[0]?.toLowerCase()
     const changes = changesOf(given)
     if (name === undefined && Object.keys(changes).length > 0) throw new CommandError('name the registry to change', 2)
-    await withCore(configOf(given), async ({ registries }) => {
+    await withCore(configOfData(given), async ({ registries }) => {
       if (name === undefined) {
         for (const record of await registries.listRegistries()) console.log(lineOf(record))
         return

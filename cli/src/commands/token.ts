@@ -7,7 +7,7 @@ export const token: CommandDeclaration = {
   name: 'token',
   summary: 'Print a refresh token (3 hours) for `docker login -u 00000000-0000-0000-0000-000000000000`.',
   rest: '[registry]',
-  options: settingOptions(['data', 'domain', 'config']),
+  options: settingOptions(['data', 'database', 'secret-key', 'domain', 'config']),
   async run(given) {
     const registry = (given.rest[0] ?? firstRegistry).toLowerCase()
     const value = await withCore(configOfServer(given), async ({ registries, access, hosts }) => {

@@ -23,6 +23,13 @@ describe('master secret', () => {
     assert.deepEqual(await loadKeys(file), first)
   })
 
+  test('one that is there is taken without touching its folder, which may be read-only', async () => {
+    await createSecret(file)
+    const { mtimeNs } = await stat(folder, { bigint: true })
+    await createSecret(file)
+    assert.equal((await stat(folder, { bigint: true })).mtimeNs, mtimeNs)
+  })
+
   test('processes that start together get the same keys', async () => {
     const [one, ...others] = await Promise.all(
       Array.from({ length: 8 }, async () => {

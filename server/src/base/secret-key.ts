@@ -1,5 +1,6 @@
 /** The data folder's master secret, kept outside the database, and the keys that are derived from it. */
 import { hkdfSync, randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { writeOnce } from './write-once.ts'
 
@@ -14,6 +15,7 @@ export interface Keys {
 
 /** Makes a secret (mode 0600) where there is none. Only for an empty data folder: it opens nothing sealed by another. */
 export async function createSecret(file: string): Promise<void> {
+  if (existsSync(file)) return // perhaps in a folder that cannot be written, such as a container's secrets
   await writeOnce(file, `${randomBytes(secretBytes).toString('hex')}\n`)
 }
 
@@ -30,7 +32,8 @@ async function readSecret(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8')
   } catch (error) {
-    const reason = 'it seals the secrets in the database; bring it back from the backup'
+    const reason =
+      'it seals the secrets in the database; bring it from another server on that database, or from the backup'
     throw new Error(`${file} cannot be read (${(error as NodeJS.ErrnoException).code}): ${reason}`, { cause: error })
   }
 }

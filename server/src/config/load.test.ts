@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, suite, test } from 'node:test'
 import { createAuthority } from '../tls/issue.ts'
-import type { Config } from './config.ts'
+import type { AzureBlobConfig, Config } from './config.ts'
 import { ConfigError, type ConfigSources, loadConfig } from './load.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'berth-config-'))
@@ -40,11 +40,14 @@ suite('configuration', () => {
       domain: 'localhost',
       publicPort: 8443,
       dataFolder: join(folder, 'data'),
+      secretKey: join(folder, 'data', 'secret.key'),
       tls: { kind: 'local-authority', folder: join(folder, 'data', 'tls') },
       drainSeconds: 20,
       trustedProxies: [],
       blobs: { kind: 'filesystem', folder: join(folder, 'data', 'blobs') },
       db: { kind: 'sqlite', file: join(folder, 'data', 'berth.db') },
+      collection: { intervalMs: 600_000, graceMs: 86_400_000, uploadExpiryMs: 604_800_000 },
+      scrub: { periodMs: 2_592_000_000 },
       log: { level: 'info', format: 'json' },
     })
   })
@@ -142,6 +145,44 @@ suite('configuration', () => {
     const text = aFile('not.pem', 'hello')
     assert.deepEqual(mistakesOf({ flags: { 'tls-cert': text, 'tls-key': key } }), [
       `--tls-cert: ${text} is not a PEM file`,
+    ])
+  })
+
+  test('durations are a number and a unit, and collection may be off', () => {
+    const flags = { 'gc-interval': 'off', 'gc-grace': '0s', 'upload-expiry': '90m' }
+    assert.deepEqual(load({ flags }).collection, { intervalMs: 'off', graceMs: 0, uploadExpiryMs: 5_400_000 })
+    assert.deepEqual(mistakesOf({ flags: { 'gc-interval': '0s', 'gc-grace': 'off', 'upload-expiry': '1h30m' } }), [
+      '--gc-interval: must be a duration of 1s or more such as 30s, 10m, 24h or 7d, or off',
+      '--gc-grace: must be a duration such as 30s, 10m, 24h or 7d',
+      '--upload-expiry: must be a duration of 1m or more such as 30s, 10m, 24h or 7d',
+    ])
+  })
+
+  test('blobs are in an object store where one is named, and clients are sent there unless that is turned off', () => {
+    const { blobs } = load({ flags: { blobs: 's3://bucket/prefix?region=x' }, env: { BERTH_BLOB_REDIRECTS: 'no' } })
+    assert.deepEqual(blobs, {
+      kind: 's3',
+      bucket: 'bucket',
+      prefix: 'prefix/',
+      endpoint: undefined,
+      region: 'x',
+      pathStyle: false,
+      redirects: false,
+    })
+    assert.equal(
+      (load({ flags: { blobs: 'azure-blob://account/container' } }).blobs as AzureBlobConfig).redirects,
+      true,
+    )
+    assert.deepEqual(mistakesOf({ env: { BERTH_BLOBS: 's3://key:secret@bucket' } }), [
+      "BERTH_BLOBS: must hold no credentials: they come from the environment, files or the machine's identity",
+    ])
+  })
+
+  test('scrubbing may take a minute or longer, or be off', () => {
+    assert.deepEqual(load({ flags: { scrub: 'off' } }).scrub, { periodMs: 'off' })
+    assert.deepEqual(load({ env: { BERTH_SCRUB: '1m' } }).scrub, { periodMs: 60_000 })
+    assert.deepEqual(mistakesOf({ flags: { scrub: '59s' } }), [
+      '--scrub: must be a duration of 1m or more such as 30s, 10m, 24h or 7d, or off',
     ])
   })
 

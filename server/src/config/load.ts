@@ -1,9 +1,10 @@
 /** From flags, variables and a file to a `Config`, or to the list of everything that is wrong with them. */
 import { readFileSync, statSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { homedir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
 import { createSecureContext } from 'node:tls'
-import type { Config, TlsConfig } from './config.ts'
-import { type Environment, readVariables, type SettingName, variables } from './env.ts'
+import type { Config, DbConfig, TlsConfig } from './config.ts'
+import { type Environment, readPostgresVariables, readVariables, type SettingName, variables } from './env.ts'
 import { readConfigFile } from './file.ts'
 import { type SettingValues, settingNames, settings } from './settings.ts'
 
@@ -11,6 +12,8 @@ export interface ConfigSources {
   /** By setting, as the command line gave them; `true` for a flag that stood alone. */
   readonly flags: Partial<Readonly<Record<SettingName, string | boolean>>>
   readonly env?: Environment
+  /** What an earlier start was told, for commands on its data: counts where nothing else names a setting. */
+  readonly remembered?: Partial<Readonly<Record<SettingName, string>>>
   /** Where relative paths of flags and variables start. */
   readonly cwd?: string
   /** Whether the log goes to a terminal. */
@@ -48,9 +51,14 @@ export function loadConfig(sources: ConfigSources): Config {
     if (value !== undefined) given.set(name, { value, source: `--${name}`, folder: cwd })
   }
   addFile(given, mistakes)
+  for (const [name, value] of Object.entries(sources.remembered ?? {}) as [SettingName, string | undefined][]) {
+    if (value !== undefined && !given.has(name))
+      given.set(name, { value, source: `the last start's ${name}`, folder: cwd })
+  }
 
   const values = checkEach(given, mistakes)
-  const paths = (name: 'data' | 'tls-cert' | 'tls-key') => resolve(given.get(name)?.folder ?? cwd, values[name] ?? '')
+  const paths = (name: 'data' | 'secret-key' | 'tls-cert' | 'tls-key') =>
+    resolve(given.get(name)?.folder ?? cwd, values[name] ?? '')
   const tls = checkTls(values, given, paths, mistakes)
   const dataFolder = paths('data')
   const notFolder = findFolderTrouble(dataFolder)
@@ -62,13 +70,46 @@ export function loadConfig(sources: ConfigSources): Config {
     domain: values.domain.name,
     publicPort: values.domain.publicPort ?? values.port,
     dataFolder,
+    secretKey: values['secret-key'] === undefined ? usualSecretKey(dataFolder) : paths('secret-key'),
     tls: tls ?? { kind: 'local-authority', folder: resolve(dataFolder, 'tls') },
     workers: values.workers,
     drainSeconds: values['drain-seconds'],
     trustedProxies: values['trusted-proxies'],
-    blobs: { kind: 'filesystem', folder: resolve(dataFolder, 'blobs') },
-    db: { kind: 'sqlite', file: resolve(dataFolder, 'berth.db') },
+    blobs: values.blobs
+      ? { ...values.blobs, redirects: values['blob-redirects'] }
+      : { kind: 'filesystem', folder: resolve(dataFolder, 'blobs') },
+    db: databaseOf(values, given.get('database')?.folder ?? cwd, env) ?? {
+      kind: 'sqlite',
+      file: join(dataFolder, 'berth.db'),
+    },
+    collection: {
+      intervalMs: values['gc-interval'],
+      graceMs: values['gc-grace'],
+      uploadExpiryMs: values['upload-expiry'],
+    },
+    scrub: { periodMs: values.scrub },
     log: { level: values['log-level'], format: values['log-format'] ?? (terminal ? 'pretty' : 'json') },
+  }
+}
+
+/** In a data folder that can be moved as it is. */
+export const usualSecretKey = (dataFolder: string): string => join(dataFolder, 'secret.key')
+
+/** folder: where its relative paths start. Undefined: none is named. */
+function databaseOf({ database }: SettingValues, folder: string, env: Environment): DbConfig | undefined {
+  if (database === undefined) return undefined
+  const { passfile, rootCertificate } = database
+  const variables = readPostgresVariables(env)
+  const password = database.password ?? variables.password
+  const usualPassfile =
+    process.platform === 'win32'
+      ? join(env.APPDATA ?? homedir(), 'postgresql', 'pgpass.conf')
+      : join(homedir(), '.pgpass')
+  return {
+    ...database,
+    ...(password === undefined ? {} : { password }),
+    passfile: resolve(folder, passfile ?? variables.passfile ?? usualPassfile),
+    ...(rootCertificate === undefined ? {} : { rootCertificate: resolve(folder, rootCertificate) }),
   }
 }
 

@@ -6,6 +6,9 @@ import { isIP, isIPv6 } from 'node:net'
 import { availableParallelism } from 'node:os'
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
+import { parseBlobsUrl } from './blobs-url.ts'
+import { parseDatabaseUrl } from './database-url.ts'
+import { parseDuration } from './duration.ts'
 import { type SettingName, variables } from './env.ts'
 
 export interface Setting<T> {
@@ -35,6 +38,25 @@ function integer(least: number, most: number) {
       { error: message },
     )
     .refine((value) => Number.isInteger(value) && value >= least && value <= most, { error: message })
+}
+
+/** Milliseconds. least: as it is written. */
+const duration = (least: string) => durationOr(least, [])
+
+/** Milliseconds, or `off`. */
+const durationOrOff = (least: string) => durationOr(least, ['off'])
+
+function durationOr<const Words extends readonly string[]>(least: string, words: Words) {
+  const leastMs = parseDuration(least) ?? 0
+  const bound = leastMs > 0 ? ` of ${least} or more` : ''
+  const message = [`must be a duration${bound} such as 30s, 10m, 24h or 7d`, ...words].join(', or ')
+  return z.string({ error: message }).transform((value, context): number | Words[number] => {
+    if (words.includes(value)) return value
+    const ms = parseDuration(value)
+    if (ms !== undefined && ms >= leastMs) return ms
+    context.addIssue({ code: 'custom', message })
+    return z.NEVER
+  })
 }
 
 function text(message: string, test: (value: string) => boolean) {
@@ -67,6 +89,16 @@ const yesOrNo = z.union(
   ],
   { error: 'must be yes or no' },
 )
+
+/** parse: answers with a mistake as text. */
+function url<T extends object>(parse: (text: string) => T | string) {
+  return z.string({ error: 'must be a URL' }).transform((value, context) => {
+    const parsed = parse(value)
+    if (typeof parsed !== 'string') return parsed
+    context.addIssue({ code: 'custom', message: parsed })
+    return z.NEVER
+  })
+}
 
 const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 
@@ -146,6 +178,33 @@ export const settings = {
     defaultText: './data',
     schema: path.default('data'),
   }),
+  database: setting({
+    argument: '<url>',
+    description:
+      'A PostgreSQL database, postgres://user@host:5432/name?sslmode=verify-full, which several nodes may share.',
+    defaultText: 'SQLite in the data folder',
+    schema: url(parseDatabaseUrl).optional(),
+  }),
+  'secret-key': setting({
+    argument: '<file>',
+    description: 'The secret that seals secrets in the database; nodes on one database need the same one.',
+    defaultText: 'secret.key in the data folder',
+    schema: path.optional(),
+  }),
+  blobs: setting({
+    argument: '<url>',
+    description:
+      'An object store for blobs, which several nodes may share: s3://bucket/prefix or azure-blob://account/container/prefix.',
+    defaultText: 'a folder in the data folder',
+    schema: url(parseBlobsUrl).optional(),
+  }),
+  'blob-redirects': setting({
+    argument: '[yes|no]',
+    description:
+      'Send clients to the object store for downloads, with a signed link, in place of passing the bytes on.',
+    defaultText: 'yes',
+    schema: yesOrNo.default(true),
+  }),
   'tls-cert': setting({
     argument: '<file>',
     description: "The server's certificate chain (PEM), in place of the local authority's; read again when it changes.",
@@ -188,6 +247,30 @@ export const settings = {
     description: 'Addresses and networks (CIDR), separated by commas, whose X-Forwarded-… headers are believed.',
     defaultText: 'none',
     schema: networks.default([]),
+  }),
+  'gc-interval': setting({
+    argument: '<duration>',
+    description: 'How often garbage collection looks for what may go; off for never.',
+    defaultText: '10m',
+    schema: durationOrOff('1s').default(10 * 60_000),
+  }),
+  'gc-grace': setting({
+    argument: '<duration>',
+    description: 'How long blobs stay that nothing refers to any more.',
+    defaultText: '24h',
+    schema: duration('0s').default(24 * 3_600_000),
+  }),
+  'upload-expiry': setting({
+    argument: '<duration>',
+    description: 'How long unfinished uploads stay without a sign of life.',
+    defaultText: '7d',
+    schema: duration('1m').default(7 * 86_400_000),
+  }),
+  scrub: setting({
+    argument: '<duration>',
+    description: 'Every blob is read again and hashed within this time, in the background; off for never.',
+    defaultText: '30d',
+    schema: durationOrOff('1m').default(30 * 86_400_000),
   }),
   'log-level': setting({
     argument: '<level>',

@@ -16,8 +16,11 @@ const largestLimit = 1000
  * wire). Faults: `pageSizeInvalid` for anything but a whole number ≥ 0.
  */
 export function pageOf(query: URLSearchParams): Page {
-  return { limit: limitOf(query.get('n')), last: query.get('last') ?? '' }
+  return { limit: limitOf(query.get('n')), last: lastOf(query.get('last')) }
 }
+
+/** No name holds a NUL, so what comes after `a<NUL>b` is what comes after `a`; and PostgreSQL can be asked that. */
+const lastOf = (text: string | null): string => text?.split('\0', 1)[0] ?? ''
 
 function limitOf(text: string | null): number {
   if (text === null) return defaultLimit

@@ -127,7 +127,8 @@ async function serveRequest(parts: ServerParts, planes: readonly RoutedPlane[], 
     correlationId,
   }
   if (failure === undefined) parts.log.info(line, 'request')
-  else if (isOurTrouble(failure)) parts.log.error({ ...line, fault: failure.code, err: failure.cause }, 'request')
+  else if (isOurTrouble(failure))
+    parts.log.error({ ...line, fault: failure.code, reason: failure.detail.reason, err: failure.cause }, 'request')
   else if (failure instanceof Fault) parts.log.info({ ...line, fault: failure.code }, 'request')
   else parts.log.error({ ...line, err: failure }, 'request failed')
 }

@@ -136,6 +136,18 @@ suite('before the first request', () => {
     assert.equal(contents.password, bootstrap?.registry.password)
     assert.deepEqual(JSON.parse(readFileSync(file, 'utf8')), bootstrap)
   })
+
+  test('a bootstrap.json about a tenant that does not exist is removed, and the operator is told', async (t) => {
+    const config = aConfig()
+    const first = await prepare(config)
+    first.lock.release()
+    const foreign = { ...first.bootstrap, tenantId: '00000000-0000-4000-8000-000000000000' }
+    writeFileSync(first.bootstrapFile, JSON.stringify(foreign))
+    const { bootstrap, bootstrapFile, notices } = await prepared(t, config)
+    assert.equal(bootstrap, undefined)
+    assert.equal(existsSync(bootstrapFile), false)
+    assert.deepEqual(notices, [`${bootstrapFile} was about a tenant that does not exist, and is removed.`])
+  })
 })
 
 suite('a start that cannot be', () => {
@@ -171,7 +183,7 @@ suite('a start that cannot be', () => {
     writeFileSync(key, 'short')
     await refused(config, /^cannot start: \/.*secret\.key does not hold a key/)
     writeFileSync(key, `${'0'.repeat(64)}\n`)
-    await refused(config, /^cannot start: \/.*berth\.db: /)
+    await refused(config, /^cannot start: \/.*secret\.key is not the key that sealed the secrets in \/.*berth\.db$/)
     rmSync(key)
     await refused(config, /^cannot start: \/.*secret\.key cannot be read \(ENOENT\): .* from the backup$/)
     assert.equal(existsSync(key), false)

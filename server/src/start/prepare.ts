@@ -1,18 +1,22 @@
 /** What must be there before the first request: data folder, secret, database, certificates, first tenant. */
 import { X509Certificate } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { access, constants, readFile } from 'node:fs/promises'
+import { access, constants, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { openDatabase } from '../backends/open.ts'
+import type { Database } from '../backends/db/database.ts'
+import { checkBlobs, openDatabase } from '../backends/open.ts'
 import { systemClock } from '../base/clock.ts'
 import { ensureFolder } from '../base/ensure-folder.ts'
+import { Fault } from '../base/fault.ts'
 import { firstRegistry } from '../base/host-names.ts'
+import { nodeName } from '../base/node-name.ts'
+import { postgresName } from '../base/postgres-name.ts'
 import { sealerOf } from '../base/seal.ts'
 import { createSecret, type Keys, loadKeys } from '../base/secret-key.ts'
-import type { Config } from '../config/config.ts'
+import type { Config, DbConfig } from '../config/config.ts'
 import { createSigningKeys } from '../core/access/signing-keys.ts'
-import { foundFirstTenant } from '../core/directory/founding.ts'
+import { foundFirstTenant, isTenant, isUnused } from '../core/directory/founding.ts'
 import { createRegistries, type Registries } from '../core/directory/registries.ts'
+import { findMove } from '../core/migration/moves.ts'
 import { releaseDeadClaims } from '../core/registry/uploads.ts'
 import { ListenError, probePort } from '../http/listener.ts'
 import { openLocalAuthority } from '../tls/open-tls.ts'
@@ -51,17 +55,14 @@ export async function prepare(given: Config): Promise<Prepared> {
 }
 
 async function prepareContents(config: Config): Promise<Omit<Prepared, 'lock'>> {
-  const keyFile = keyFileOf(config)
-  // The key is made before the database: where that is already, a new key would open nothing in it.
-  if (!existsSync(config.db.file)) await naming(keyFile, createSecret(keyFile))
-  const keys = await naming(keyFile, keysOf(config))
   const notices: string[] = []
   const bootstrapFile = join(config.dataFolder, 'bootstrap.json')
   const addresses = prepareTls(config, notices).then((caCertificate) => addressesOf(config, caCertificate))
   handledLater(addresses)
+  await prepareBlobs(config)
   const { firstStart, bootstrap } = await naming(
-    config.db.file,
-    prepareDatabase(config, keys, bootstrapFile, addresses),
+    nameOf(config.db),
+    prepareDatabase(config, { bootstrapFile, addresses, notices }),
   )
   await writeLastStart(config)
   return { config, bootstrap, bootstrapFile, firstStart, notices }
@@ -74,9 +75,9 @@ const addressesOf = (config: Config, caCertificate: string): Addresses => ({
   caCertificate,
 })
 
-const keyFileOf = (config: Config) => join(config.dataFolder, 'secret.key')
+const nameOf = (db: DbConfig) => (db.kind === 'sqlite' ? db.file : postgresName(db))
 
-export const keysOf = (config: Config): Promise<Keys> => loadKeys(keyFileOf(config))
+export const keysOf = ({ secretKey }: Config): Promise<Keys> => loadKeys(secretKey)
 
 async function takeFolder(folder: string): Promise<FolderLock> {
   try {
@@ -121,24 +122,90 @@ function certificateTroubles({ domain }: Config, pem: Buffer): string[] {
   return troubles.map((trouble) => `Clients will refuse the certificate of --tls-cert: ${trouble}.`)
 }
 
+/** How long a start waits for a database or an object store on another machine, which may be starting as well. */
+const patienceMs = 60_000
+
+async function prepareBlobs({ blobs }: Config): Promise<void> {
+  const onWaiting = (name: string, reason: string) =>
+    void process.stderr.write(`Waiting up to ${patienceMs / 1000} s for ${name}: ${reason}\n`)
+  await checkBlobs(blobs, { patienceMs, onWaiting }).catch((error: Error) => {
+    throw new StartError(`cannot start: ${error.message}`, { cause: error })
+  })
+}
+
+interface Surroundings {
+  readonly bootstrapFile: string
+  readonly addresses: Promise<Addresses>
+  readonly notices: string[]
+}
+
 /** What the workers find in the database when they begin, and the file that tells the operator about it. */
-async function prepareDatabase(config: Config, keys: Keys, file: string, addresses: Promise<Addresses>) {
-  const db = await openDatabase(config.db, systemClock)
+async function prepareDatabase(config: Config, surroundings: Surroundings) {
+  const onWaiting = (reason: string) =>
+    void process.stderr.write(`Waiting up to ${patienceMs / 1000} s for ${nameOf(config.db)}: ${reason}\n`)
+  const db = await openDatabase(config.db, systemClock, { patienceMs, onWaiting })
   try {
-    const sealer = sealerOf(keys.seal)
-    const registries = createRegistries(db, sealer, systemClock)
-    await releaseDeadClaims(db)
-    const signingKey = createSigningKeys(db, sealer, systemClock).getSigningKey()
-    handledLater(signingKey)
-    const founded = await foundFirstTenant(db, registries, systemClock, async (founding) =>
-      writeBootstrap(file, bootstrapOf(founding, await addresses)),
-    )
-    const bootstrap = await refreshBootstrap(file, registries, await addresses)
-    await signingKey
-    return { firstStart: founded !== undefined, bootstrap }
+    // Of several nodes that start at once on an empty database, one founds; the others then find it founded.
+    return await db.exclusively('founding', () => prepareContentsOf(db, config, surroundings))
   } finally {
     await db.dispose()
   }
+}
+
+async function prepareContentsOf(db: Database, config: Config, { bootstrapFile, addresses, notices }: Surroundings) {
+  await heedMove(db, config, notices)
+  // Where something was sealed already, a new key would open nothing of it.
+  if (await isUnused(db)) await naming(config.secretKey, createSecret(config.secretKey))
+  const sealer = sealerOf((await naming(config.secretKey, keysOf(config))).seal)
+  const registries = createRegistries(db, sealer, systemClock)
+  await checkKey(registries, config)
+  await releaseDeadClaims(db, nodeName(config.dataFolder))
+  const signingKey = createSigningKeys(db, sealer, systemClock).getSigningKey()
+  handledLater(signingKey)
+  const founded = await foundFirstTenant(db, registries, systemClock, async (founding) =>
+    writeBootstrap(bootstrapFile, bootstrapOf(founding, await addresses)),
+  )
+  await dropForeignBootstrap(db, bootstrapFile, notices)
+  const bootstrap = await refreshBootstrap(bootstrapFile, registries, await addresses)
+  await signingKey
+  return { firstStart: founded !== undefined, bootstrap }
+}
+
+/** Nothing is to be founded where everything is still to come; and who has moved may be started by an old habit. */
+async function heedMove(db: Database, { db: config, dataFolder }: Config, notices: string[]): Promise<void> {
+  const move = await findMove(db)
+  if (move?.state === 'filling') {
+    const sentence = `${nameOf(config)} is being filled by \`berth migrate\`, or was when that was cut short: run it to its end`
+    throw new StartError(`cannot start: ${sentence}`)
+  }
+  if (move?.state === 'moved') {
+    notices.push(
+      `Everything has moved to ${move.database}: this server answers reads and refuses changes. ` +
+        `\`berth migrate --undo --data ${dataFolder}\` takes that back.`,
+    )
+  }
+}
+
+/** Without it, a wrong key would show at the first login. */
+async function checkKey(registries: Registries, config: Config): Promise<void> {
+  const [any] = await registries.listRegistries()
+  if (any === undefined) return
+  try {
+    await registries.listPasswords(any.name)
+  } catch (error) {
+    if (error instanceof Fault) throw error
+    const rule = config.db.kind === 'sqlite' ? '' : '; every node needs the one of the first'
+    const message = `${config.secretKey} is not the key that sealed the secrets in ${nameOf(config.db)}${rule}`
+    throw new StartError(`cannot start: ${message}`, { cause: error })
+  }
+}
+
+/** Left behind by a start that died after it wrote the file and before it founded anything; then another node founded. */
+async function dropForeignBootstrap(db: Database, file: string, notices: string[]): Promise<void> {
+  const existing = await naming(file, readBootstrap(file))
+  if (existing === undefined || (await isTenant(db, existing.tenantId))) return
+  await rm(file)
+  notices.push(`${file} was about a tenant that does not exist, and is removed.`)
 }
 
 /** Brings the file up to date with flags and password, where the operator has not put it away. */
@@ -161,7 +228,8 @@ async function naming<T>(path: string, work: Promise<T>): Promise<T> {
     if (error instanceof StartError || isBug || !(error instanceof Error)) throw error
     const message = error.message.includes(path) ? error.message : `${path}: ${error.message}`
     const { cause } = error
-    const more = cause instanceof Error && !cause.message.includes(path) ? ` (${cause.message})` : ''
+    const isTold = !(cause instanceof Error) || cause.message.includes(path) || message.includes(cause.message)
+    const more = isTold ? '' : ` (${cause.message})`
     throw new StartError(`cannot start: ${message}${more}`, { cause: error })
   }
 }

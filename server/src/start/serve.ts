@@ -5,8 +5,10 @@ import type { Config } from '../config/config.ts'
 import { createListener } from '../http/listener.ts'
 import { openTls } from '../tls/open-tls.ts'
 import { brokenExitCode } from './broken.ts'
+import { startJobs } from './jobs.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { keysOf } from './prepare.ts'
+import { storeMetrics } from './store-metrics.ts'
 
 export interface Serving {
   readonly metrics: Metrics
@@ -38,7 +40,7 @@ export async function serve(config: Config, log: Log & { flush(): void }, shared
       observe: metrics.observe,
       metrics: shared?.metrics ?? ownMetrics,
     },
-    { onBroken: (error) => endBroken(log, error) },
+    { onBroken: (error) => endBroken(log, error), onStoreCall: storeMetrics(metrics.registry) },
   )
   const ticketKeys = shared?.ticketKeys
   const listener = createListener({
@@ -49,10 +51,11 @@ export async function serve(config: Config, log: Log & { flush(): void }, shared
     ...(await openTls(config)),
   })
   await listener.listen(config.host, config.port)
+  const jobs = startJobs(app, config, log, metrics)
   return {
     metrics,
     async drain() {
-      const cut = await listener.drain(config.drainSeconds * 1000)
+      const [cut] = await Promise.all([listener.drain(config.drainSeconds * 1000), jobs.stop()])
       if (cut > 0) log.warn({ connections: cut }, 'connections were cut at the end of the drain time')
       // Handlers whose connections were cut still have something to record.
       await Promise.race([app.handler.settled(), new Promise((resolve) => setTimeout(resolve, settleMs).unref())])

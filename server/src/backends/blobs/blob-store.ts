@@ -18,6 +18,26 @@ export interface ByteRange {
   readonly end: number
 }
 
+/** An upload session as the store knows it. */
+export interface StoredSession {
+  readonly session: string
+  /** When bytes last arrived, or it began: milliseconds since the epoch, by the store's clock. */
+  readonly updatedAt: number
+}
+
+export interface AppendOptions {
+  /**
+   * The caller commits right away. Until then the store may keep bytes in this process's memory, and forget them when no
+   * commit follows: the session is shorter then, as after a crash.
+   */
+  readonly closing?: boolean
+}
+
+export interface LinkOptions {
+  /** How long the link is good at least. */
+  readonly ttlSeconds: number
+}
+
 export interface BlobStore {
   stat(digest: Digest): Promise<BlobStat | undefined>
   /**
@@ -35,11 +55,12 @@ export interface BlobStore {
    * Faults: `blobUploadUnknown`; `chunkOutOfOrder` when fewer than `offset` bytes are there; `uploadBusy` when a newer
    * append has taken over; `unavailable` on a full disk.
    */
-  append(session: string, offset: number, bytes: AsyncIterable<Uint8Array>): Promise<number>
+  append(session: string, offset: number, bytes: AsyncIterable<Uint8Array>, options?: AppendOptions): Promise<number>
   /**
    * Makes the first `size` bytes of the session readable by digest, durably: when this resolves they survive a power
-   * cut. A digest that is there already is success, once these bytes have proved to be the same. The session is gone
-   * afterwards, also after a mismatch and when the bytes could not be made durable.
+   * cut. A digest that is there already is success, once these bytes have proved to be what it says, and they replace what
+   * was there: it may be damaged. The session is gone afterwards, also after a mismatch and when the bytes could not be made
+   * durable.
    * Faults: `blobUploadUnknown`; `digestMismatch`; `chunkOutOfOrder` when fewer bytes are there (the session stays);
    * `unavailable` on a full disk.
    */
@@ -51,9 +72,18 @@ export interface BlobStore {
   ensureDurable(digest: Digest): Promise<BlobStat | undefined>
   /** Drops a session's bytes; a session that is not there is fine. */
   abort(session: string): Promise<void>
-  /** False when there was nothing to delete. */
+  /** Quick, whatever the size: it is done inside a transaction. False when there was nothing to delete. */
   delete(digest: Digest): Promise<boolean>
+  /** Resolves when the space of what was deleted has been given back; absent where `delete` does not leave that for later. */
+  freed?(): Promise<void>
+  /** Every session that was begun and neither committed nor aborted, in any order; one that ends meanwhile may be missing. */
+  listSessions(): AsyncIterable<StoredSession>
   /** All digests in ascending order, after the given one. */
   list(after?: Digest): AsyncIterable<Digest>
+  /**
+   * An address from which anybody who knows it can download the blob, from somewhere else than this server. Absent where
+   * the store cannot hand out such; callers then stream. It does not look whether the blob is there.
+   */
+  link?(digest: Digest, options: LinkOptions): Promise<URL>
   dispose(): Promise<void>
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, readlink, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readlink, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, describe, test } from 'node:test'
@@ -119,13 +119,40 @@ describe('filesystem blob store, on disk', () => {
     }, /is damaged/)
   })
 
-  test('pushing a blob again replaces one that lost bytes', async () => {
+  test('pushing a blob again replaces one that lost bytes, or whose bytes have changed', async () => {
     const store = await openFilesystemBlobStore({ folder })
     const bytes = someBytes(1_000)
     const digest = await aBlob(store, bytes)
     await truncate(pathOf(digest), 10)
     await aBlob(store, bytes)
     assert.deepEqual(await readAll(store, digest), bytes)
+    await writeFile(pathOf(digest), Buffer.alloc(1_000))
+    await aBlob(store, bytes)
+    assert.deepEqual(await readAll(store, digest), bytes)
+  })
+
+  test('a deleted blob gives its space back, at the next start if the process dies before', async () => {
+    const store = await openFilesystemBlobStore({ folder })
+    const digest = await aBlob(store, someBytes(1_000))
+    assert.equal(await store.delete(digest), true)
+    await store.freed?.()
+    assert.deepEqual(await filesIn(folder), [])
+    await writeFile(join(folder, 'deleted', '0'.repeat(32)), 'left behind')
+    await (await openFilesystemBlobStore({ folder })).freed?.()
+    assert.deepEqual(await filesIn(folder), [])
+  })
+
+  test('sessions are listed with the time of their last bytes, other files are not', async () => {
+    const store = await openFilesystemBlobStore({ folder })
+    const session = await store.begin()
+    const path = join(folder, 'uploads', session)
+    await utimes(path, 1_000, 1_000)
+    await writeFile(join(folder, 'uploads', 'notes.txt'), '')
+    assert.deepEqual(await Array.fromAsync(store.listSessions()), [{ session, updatedAt: 1_000_000 }])
+    await store.append(session, 0, chunks(someBytes(10)))
+    const [listed] = await Array.fromAsync(store.listSessions())
+    assert.equal(listed?.updatedAt, (await stat(path)).mtimeMs)
+    assert.ok((listed?.updatedAt ?? 0) > 1_000_000)
   })
 
   test('no descriptor stays open', { skip: process.platform !== 'linux' && 'reads /proc' }, async () => {

@@ -3,9 +3,11 @@
  *
  *     <folder>/sha256/ab/<hex>      a committed blob: complete, verified, on disk
  *     <folder>/uploads/<session>    the bytes of an unfinished one
+ *     <folder>/deleted/<random>     what was a blob, for the moment that it takes to give its space back
  */
 import { createHash, type Hash, randomBytes } from 'node:crypto'
-import { mkdir, readdir, rename, stat, unlink } from 'node:fs/promises'
+import { renameSync } from 'node:fs'
+import { mkdir, opendir, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { algorithmOf, type Digest, type DigestAlgorithm, hexOf, toDigest } from '@berth/oci'
 import { BoundedCache } from '../../base/bounded-cache.ts'
@@ -14,7 +16,7 @@ import { Fault } from '../../base/fault.ts'
 import { syncFolder } from '../../base/sync-folder.ts'
 import { faultOfDisk } from '../disk-full.ts'
 import { BlobReader, type FileSlice } from './blob-reader.ts'
-import type { BlobStat, BlobStore, ByteRange } from './blob-store.ts'
+import type { BlobStat, BlobStore, ByteRange, StoredSession } from './blob-store.ts'
 import { BufferPool } from './buffer-pool.ts'
 import {
   closeFile,
@@ -45,11 +47,13 @@ const rememberedHashes = 1024
 /** Makes the folder when it is not there, for its owner only. */
 export async function openFilesystemBlobStore({ folder }: { readonly folder: string }): Promise<BlobStore> {
   const root = resolve(folder)
-  for (const name of [...algorithms, 'uploads']) await ensureFolder(join(root, name))
+  for (const name of [...algorithms, 'uploads', 'deleted']) await ensureFolder(join(root, name))
   // Also where all of it was there: whoever made it may not have come so far.
   await syncFolder(root)
   await syncFolder(dirname(root))
-  return new FilesystemBlobStore(root)
+  const store = new FilesystemBlobStore(root)
+  await store.freeLeftovers()
+  return store
 }
 
 /** What this process has hashed of a session, good only while the file is as this process left it. */
@@ -65,6 +69,8 @@ class FilesystemBlobStore implements BlobStore {
   readonly #gates = new SessionGates()
   readonly #hashes = new BoundedCache<string, KnownHash>(rememberedHashes)
   readonly #durableFolders = new Map<string, Promise<void>>()
+  /** One file after the other, so that large ones do not keep the thread pool from those who wait for it. */
+  #freeing: Promise<unknown> = Promise.resolve()
 
   constructor(folder: string) {
     this.#folder = folder
@@ -201,16 +207,17 @@ class FilesystemBlobStore implements BlobStore {
     return hash
   }
 
-  /** A blob that is there already stays; one that lost bytes is replaced. */
+  /** In place of a blob that is there already, too: these bytes have just been proved, the others may be damaged. */
   async #publish(path: string, size: number, digest: Digest): Promise<void> {
     const target = this.#blobPath(digest)
-    if ((await sizeOf(target)) === size) {
-      await removeFile(path)
-    } else {
-      await this.#ensureFolder(dirname(target))
+    await this.#ensureFolder(dirname(target))
+    try {
       await rename(path, target)
+    } catch (error) {
+      // Where a file that somebody reads cannot be replaced (Windows), it stays.
+      if ((await sizeOf(target)) !== size || !isRefused(error)) throw error
+      await removeFile(path)
     }
-    // In both cases: whoever renamed it may not have come to this line yet.
     await this.#syncName(target)
   }
 
@@ -246,9 +253,43 @@ class FilesystemBlobStore implements BlobStore {
     )
   }
 
-  /** Not synced: a blob that a power cut brings back is one more that nobody names. */
+  async *listSessions(): AsyncIterable<StoredSession> {
+    for await (const { name } of await opendir(join(this.#folder, 'uploads'))) {
+      if (!sessionPattern.test(name)) continue
+      const updatedAt = await modifiedAt(this.#sessionPath(name))
+      if (updatedAt !== undefined) yield { session: name, updatedAt }
+    }
+  }
+
+  /**
+   * Out of the way first, which takes the same time for every size; at once, because the thread pool may be full of syncs.
+   * Not synced: a blob that a power cut brings back is one more that nobody names.
+   */
   async delete(digest: Digest): Promise<boolean> {
-    return removeFile(this.#blobPath(digest))
+    const path = join(this.#folder, 'deleted', randomBytes(16).toString('hex'))
+    try {
+      renameSync(this.#blobPath(digest), path)
+    } catch (error) {
+      if (isMissing(error)) return false
+      throw error
+    }
+    this.#free(path)
+    return true
+  }
+
+  async freed(): Promise<void> {
+    await this.#freeing
+  }
+
+  /** What a process that died, perhaps another one than the last, did not come to. */
+  async freeLeftovers(): Promise<void> {
+    const folder = join(this.#folder, 'deleted')
+    for (const name of await sortedNames(folder, sessionPattern)) this.#free(join(folder, name))
+  }
+
+  #free(path: string): void {
+    // What cannot be removed now is tried again when the store is opened anew: nobody waits for it.
+    this.#freeing = this.#freeing.then(() => removeFile(path)).catch(() => undefined)
   }
 
   async *list(after?: Digest): AsyncIterable<Digest> {
@@ -264,7 +305,9 @@ class FilesystemBlobStore implements BlobStore {
     }
   }
 
-  async dispose(): Promise<void> {}
+  async dispose(): Promise<void> {
+    await this.#freeing
+  }
 
   #blobPath(digest: Digest): string {
     const hex = hexOf(digest)
@@ -320,9 +363,13 @@ async function makeDurableFolder(folder: string): Promise<void> {
   await syncFolder(dirname(folder))
 }
 
-async function sizeOf(path: string): Promise<number | undefined> {
+const sizeOf = async (path: string) => (await findFile(path))?.size
+
+const modifiedAt = async (path: string) => (await findFile(path))?.mtimeMs
+
+async function findFile(path: string) {
   try {
-    return (await stat(path)).size
+    return await stat(path)
   } catch (error) {
     if (isMissing(error)) return undefined
     throw error
@@ -343,6 +390,10 @@ async function removeFile(path: string): Promise<boolean> {
 async function sortedNames(folder: string, pattern: RegExp): Promise<string[]> {
   const names = await readdir(folder)
   return names.filter((name) => pattern.test(name)).sort()
+}
+
+function isRefused(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'EPERM' || error.code === 'EACCES')
 }
 
 function isMissing(error: unknown): boolean {

@@ -1,21 +1,32 @@
 /** Blobs in memory, for tests: they behave as in a folder, down to chunks that are valid for one turn only. */
 import { randomBytes } from 'node:crypto'
 import { algorithmOf, type Digest, digestOf } from '@berth/oci'
+import { type Clock, systemClock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
-import type { BlobStat, BlobStore, ByteRange } from './blob-store.ts'
+import type { BlobStat, BlobStore, ByteRange, StoredSession } from './blob-store.ts'
 import { SessionGates } from './session-gate.ts'
 
 const chunkBytes = 256 * 1024
 
-export function openMemoryBlobStore(): BlobStore {
-  return new MemoryBlobStore()
+export function openMemoryBlobStore(clock: Clock = systemClock): BlobStore {
+  return new MemoryBlobStore(clock)
+}
+
+interface Session {
+  /** In order. */
+  readonly pieces: Uint8Array[]
+  updatedAt: number
 }
 
 class MemoryBlobStore implements BlobStore {
   readonly #blobs = new Map<Digest, Uint8Array>()
-  /** Pieces in order. */
-  readonly #sessions = new Map<string, Uint8Array[]>()
+  readonly #sessions = new Map<string, Session>()
   readonly #gates = new SessionGates()
+  readonly #clock: Clock
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
 
   async stat(digest: Digest): Promise<BlobStat | undefined> {
     const blob = this.#blobs.get(digest)
@@ -31,7 +42,7 @@ class MemoryBlobStore implements BlobStore {
 
   async begin(): Promise<string> {
     const session = randomBytes(16).toString('hex')
-    this.#sessions.set(session, [])
+    this.#sessions.set(session, { pieces: [], updatedAt: this.#clock.now() })
     return session
   }
 
@@ -75,6 +86,10 @@ class MemoryBlobStore implements BlobStore {
     await this.#gates.enter(session, { ends: true }, (step) => step(async () => this.#sessions.delete(session)))
   }
 
+  async *listSessions(): AsyncIterable<StoredSession> {
+    for (const [session, { updatedAt }] of [...this.#sessions]) yield { session, updatedAt }
+  }
+
   async delete(digest: Digest): Promise<boolean> {
     return this.#blobs.delete(digest)
   }
@@ -89,9 +104,10 @@ class MemoryBlobStore implements BlobStore {
   }
 
   #piecesOf(session: string): Uint8Array[] {
-    const pieces = this.#sessions.get(session)
-    if (pieces === undefined) throw new Fault('blobUploadUnknown', { session })
-    return pieces
+    const found = this.#sessions.get(session)
+    if (found === undefined) throw new Fault('blobUploadUnknown', { session })
+    found.updatedAt = this.#clock.now()
+    return found.pieces
   }
 }
 

@@ -27,10 +27,19 @@ export class SqliteConnection implements DatabaseConnection {
   readonly #sqlite: DatabaseSync
   readonly #clock: Clock
   readonly #statements = new BoundedCache<string, Statement>(statementLimit)
+  readonly #begin: StatementSync
+  readonly #commit: StatementSync
+  readonly #sharesSnapshots: boolean
+  /** Whether `select` has a transaction open. */
+  #snapshot = false
 
-  constructor(file: string, clock: Clock) {
+  /** sharesSnapshots: for a connection that only reads. */
+  constructor(file: string, clock: Clock, { sharesSnapshots = false } = {}) {
+    this.#sharesSnapshots = sharesSnapshots
     this.#sqlite = new DatabaseSync(file, { timeout: 0, enableForeignKeyConstraints: true })
     this.#clock = clock
+    this.#begin = this.#sqlite.prepare('BEGIN')
+    this.#commit = this.#sqlite.prepare('COMMIT')
   }
 
   get inTransaction(): boolean {
@@ -45,6 +54,41 @@ export class SqliteConnection implements DatabaseConnection {
       throw faultOfSqlite(error)
     }
   }
+
+  /**
+   * A query that gives back rows, with values in place of its own parameters, outside any transaction. Queries of one turn of the
+   * event loop share one snapshot, because taking and leaving one costs more than most queries do. Nobody can tell: whoever
+   * asks after an answer of ours asks in a later turn, and `endSnapshot` is called after this process's own commits.
+   */
+  async select<R>({ sql }: CompiledQuery, values: readonly unknown[]): Promise<R[]> {
+    const run = () => {
+      const { prepared, columns } = this.#statement(sql)
+      if (this.#sharesSnapshots && !this.#snapshot) this.#beginSnapshot()
+      return rowsOf(prepared.all(...(values as SQLInputValue[])), columns) as R[]
+    }
+    try {
+      return run()
+    } catch (error) {
+      this.endSnapshot()
+      if (isLocked(error)) return this.#whenFree(run)
+      throw faultOfSqlite(error)
+    }
+  }
+
+  #beginSnapshot(): void {
+    this.#begin.run()
+    this.#snapshot = true
+    setImmediate(this.#endSnapshot)
+  }
+
+  /** The next `select` sees what is committed by then. */
+  endSnapshot(): void {
+    if (!this.#snapshot) return
+    this.#snapshot = false
+    if (this.#sqlite.isOpen && this.#sqlite.isTransaction) this.#commit.run()
+  }
+
+  readonly #endSnapshot = () => this.endSnapshot()
 
   // biome-ignore lint/correctness/useYield: it only refuses
   async *streamQuery(): AsyncIterableIterator<never> {

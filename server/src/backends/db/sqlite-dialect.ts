@@ -1,6 +1,5 @@
 /** SQLite as Kysely sees it. Connections and transactions are `SqliteDatabase`'s business, so the driver has none. */
 import {
-  type DatabaseConnection,
   type DatabaseIntrospector,
   type Dialect,
   type Driver,
@@ -10,6 +9,7 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely'
+import { refusingDriver } from './refusing-driver.ts'
 
 export const sqliteDialect: Dialect = {
   createAdapter: () => new TransactionalSqliteAdapter(),
@@ -23,18 +23,4 @@ class TransactionalSqliteAdapter extends SqliteAdapter {
   override get supportsTransactionalDdl(): boolean {
     return true
   }
-}
-
-const refuse = async (): Promise<never> => {
-  throw new Error('a database handle opens no connections and transactions of its own: use read and write')
-}
-
-const refusingDriver: Driver = {
-  init: refuse,
-  acquireConnection: refuse as () => Promise<DatabaseConnection>,
-  beginTransaction: refuse,
-  commitTransaction: refuse,
-  rollbackTransaction: refuse,
-  releaseConnection: refuse,
-  destroy: refuse,
 }

@@ -7,9 +7,12 @@ import { type Clock, systemClock } from '../../base/clock.ts'
 import { ensureFolder } from '../../base/ensure-folder.ts'
 import { isFault } from '../../base/fault.ts'
 import { syncFolder } from '../../base/sync-folder.ts'
+import { timestamp } from '../../base/timestamp.ts'
 import type { Database, WriteOptions } from './database.ts'
+import { FixedQueries, type FixedQuery } from './fixed-query.ts'
 import { HandleFactory } from './handle.ts'
 import { migrate } from './migrate.ts'
+import { type MoveGate, moveGate, passMoveGate } from './move-gate.ts'
 import { SqliteConnection } from './sqlite-connection.ts'
 import { sqliteDialect } from './sqlite-dialect.ts'
 import type { Tables } from './tables/index.ts'
@@ -43,7 +46,7 @@ async function openFile(file: string, clock: Clock, onBroken: (error: unknown) =
     await configure(writer, { cacheKiB: 4_096 })
     const mode = await writer.pragma('journal_mode=WAL')
     if (mode !== 'wal') throw new Error(`${file}: this file system cannot share memory between processes (no WAL mode)`)
-    const reader = new SqliteConnection(file, clock)
+    const reader = new SqliteConnection(file, clock, { sharesSnapshots: true })
     connections.push(reader)
     await configure(reader, { cacheKiB: 8_192 })
     await migrateUnderLock(writer, file)
@@ -52,7 +55,7 @@ async function openFile(file: string, clock: Clock, onBroken: (error: unknown) =
     const wal = await WalSync.open(file, onBroken)
     await wal.sync()
     await syncFolder(dirname(file))
-    return new SqliteDatabase({ reader, writer, wal })
+    return new SqliteDatabase({ reader, writer, wal, clock })
   } catch (error) {
     for (const connection of connections) connection.close()
     throw error
@@ -63,7 +66,7 @@ async function openFile(file: string, clock: Clock, onBroken: (error: unknown) =
 async function openInMemory(clock: Clock): Promise<Database> {
   const connection = new SqliteConnection(':memory:', clock)
   await migrateUnderLock(connection, ':memory:')
-  return new SqliteDatabase({ reader: connection, writer: connection, wal: undefined })
+  return new SqliteDatabase({ reader: connection, writer: connection, wal: undefined, clock })
 }
 
 interface Parts {
@@ -71,24 +74,30 @@ interface Parts {
   readonly writer: SqliteConnection
   /** Absent where there is nothing to make durable: in memory. */
   readonly wal: WalSync | undefined
+  readonly clock: Clock
 }
 
 class SqliteDatabase implements Database {
   readonly #reader: SqliteConnection
   readonly #writer: SqliteConnection
   readonly #wal: WalSync | undefined
+  readonly #clock: Clock
   readonly #handles = new HandleFactory(sqliteDialect)
+  readonly #fixed: FixedQueries
   readonly #turns = new Turns()
+  readonly #exclusive = new Map<string, Turns>()
   /** The write that the running code is a part of. */
   readonly #current = new AsyncLocalStorage<{ ended: boolean }>()
   /** What `dispose` waits for: everything that may be queued or waiting for the disk. */
   readonly #pending = new Set<Promise<unknown>>()
   #closed = false
 
-  constructor({ reader, writer, wal }: Parts) {
+  constructor({ reader, writer, wal, clock }: Parts) {
     this.#reader = reader
     this.#writer = writer
     this.#wal = wal
+    this.#clock = clock
+    this.#fixed = new FixedQueries(this.#handles.forReads(reader).db)
   }
 
   async read<T>(fn: (db: Kysely<Tables>) => Promise<T>): Promise<T> {
@@ -105,18 +114,45 @@ class SqliteDatabase implements Database {
     }
   }
 
-  async write<T>(fn: (db: Kysely<Tables>) => Promise<T>, { sync = true }: WriteOptions = {}): Promise<T> {
+  async select<Parameters extends object, Row>(
+    query: FixedQuery<Parameters, Row>,
+    parameters: Parameters,
+  ): Promise<Row[]> {
     this.#checkUsable()
-    return this.#track(this.#write(fn, sync))
+    const { compiled, valuesOf } = this.#fixed.get(query)
+    const run = () => this.#reader.select<Row>(compiled, valuesOf(parameters))
+    return this.#reader === this.#writer ? this.#track(this.#turns.run(run)) : run()
   }
 
-  async #write<T>(fn: (db: Kysely<Tables>) => Promise<T>, sync: boolean): Promise<T> {
+  async write<T>(fn: (db: Kysely<Tables>) => Promise<T>, options: WriteOptions = {}): Promise<T> {
+    this.#checkUsable()
+    return this.#track(this.#write(fn, options))
+  }
+
+  async #write<T>(fn: (db: Kysely<Tables>) => Promise<T>, { sync = true, move = 'obeys' }: WriteOptions): Promise<T> {
     const result = await this.#turns.run(() => {
       if (sync) this.#wal?.checkUsable()
-      return this.#transact(fn)
+      if (move === 'ignores' || move === 'decides') return this.#transact(fn)
+      return this.#transact(async (db) => {
+        await this.#passGate(db, move === 'obeys')
+        return fn(db)
+      })
     })
+    this.#reader.endSnapshot()
     if (sync) await this.#wal?.sync()
     return result
+  }
+
+  async exclusively<T>(name: string, fn: () => Promise<T>): Promise<T> {
+    this.#checkUsable()
+    const turns = this.#exclusive.get(name) ?? new Turns()
+    this.#exclusive.set(name, turns)
+    return turns.run(fn)
+  }
+
+  async #passGate(db: Kysely<Tables>, isLoss: boolean): Promise<void> {
+    const { rows } = await this.#writer.executeQuery<MoveGate>(this.#fixed.get(moveGate).compiled)
+    await passMoveGate(db, rows[0], { now: timestamp(this.#clock), isLoss })
   }
 
   async #transact<T>(fn: (db: Kysely<Tables>) => Promise<T>): Promise<T> {

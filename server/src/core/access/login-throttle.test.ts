@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'node:test'
+import { openTestDatabase } from '../../../test/database.ts'
 import type { Database } from '../../backends/db/database.ts'
-import { openSqlite } from '../../backends/db/sqlite.ts'
 import { manualClock } from '../../base/clock.ts'
 import { isFault } from '../../base/fault.ts'
 import { createLoginThrottle, type LoginThrottle } from './login-throttle.ts'
@@ -14,7 +14,7 @@ describe('login throttle', () => {
   let throttle: LoginThrottle
   beforeEach(async () => {
     clock = manualClock()
-    db = await openSqlite({ file: ':memory:', clock })
+    db = await openTestDatabase({ clock })
     throttle = createLoginThrottle(db, clock, async () => undefined)
   })
   afterEach(() => db.dispose())

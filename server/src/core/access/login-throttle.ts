@@ -3,6 +3,7 @@
  * every process counts alike. A right password from a fresh address is never held up by somebody else's wrong ones.
  */
 import type { Database } from '../../backends/db/database.ts'
+import { fixedQuery } from '../../backends/db/fixed-query.ts'
 import { clientNetwork } from '../../base/client-network.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
@@ -22,6 +23,36 @@ const mostByAddress = 100
 const firstDelayMs = 50
 const longestDelayMs = 2_000
 
+/** How many rows one transaction forgets. */
+const mostForgotten = 500
+
+/** Drops a few of the rows that count for nothing any more; true when there may be more of them. */
+export async function forgetOldFailures(db: Database, clock: Clock): Promise<boolean> {
+  const { numDeletedRows } = await db.write(
+    (tables) =>
+      tables
+        .deleteFrom('login_failures')
+        .where('subject', 'in', (query) =>
+          query
+            .selectFrom('login_failures')
+            .where('failed_at', '<', new Date(clock.now() - windowMs).toISOString())
+            .orderBy('failed_at')
+            .limit(mostForgotten)
+            .select('subject'),
+        )
+        .executeTakeFirst(),
+    { sync: false, move: 'ignores' },
+  )
+  return numDeletedRows === BigInt(mostForgotten)
+}
+
+const failuresOf = fixedQuery<{ readonly subject: string }>()((db, param) =>
+  db.selectFrom('login_failures').where('subject', '=', param('subject')).select(['failures', 'failed_at']),
+)
+
+/** No text of PostgreSQL holds a NUL; whoever tries one in a user name is counted all the same. */
+const storable = (account: string) => account.replaceAll('\0', ' ')
+
 export function createLoginThrottle(
   db: Database,
   clock: Clock,
@@ -30,24 +61,19 @@ export function createLoginThrottle(
   // The letter case of a user name does not matter, so it must not buy further attempts either.
   const subjects = (address: string, account: string) => [
     { subject: `address:${clientNetwork(address)}`, most: mostByAddress },
-    { subject: `account:${clientNetwork(address)}:${account.slice(0, 256).toLowerCase()}`, most: mostByAccount },
+    {
+      subject: `account:${clientNetwork(address)}:${storable(account).slice(0, 256).toLowerCase()}`,
+      most: mostByAccount,
+    },
   ]
 
   return {
     async check(address, account) {
-      const limits = new Map(subjects(address, account).map(({ subject, most }) => [subject, most]))
-      const rows = await db.read((tables) =>
-        tables
-          .selectFrom('login_failures')
-          .where('subject', 'in', [...limits.keys()])
-          .select(['subject', 'failures', 'failed_at'])
-          .execute(),
-      )
-      for (const row of rows) {
+      for (const { subject, most } of subjects(address, account)) {
+        const [row] = await db.select(failuresOf, { subject })
+        if (row === undefined || row.failures < most) continue
         const leftMs = Date.parse(row.failed_at) + windowMs - clock.now()
-        if (leftMs > 0 && row.failures >= (limits.get(row.subject) ?? 0)) {
-          throw new Fault('loginsThrottled', { retryAfterSeconds: Math.ceil(leftMs / 1000) })
-        }
+        if (leftMs > 0) throw new Fault('loginsThrottled', { retryAfterSeconds: Math.ceil(leftMs / 1000) })
       }
     },
 
@@ -80,7 +106,7 @@ export function createLoginThrottle(
           if (count === 1) await tables.deleteFrom('login_failures').where('failed_at', '<', oldest).execute()
           return count
         },
-        { sync: false },
+        { sync: false, move: 'ignores' },
       )
       await wait(Math.min(longestDelayMs, firstDelayMs * 2 ** Math.min(most - 1, 10)))
     },

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { afterEach, beforeEach, describe, test } from 'node:test'
+import { openTestDatabase } from '../../../test/database.ts'
 import type { Database } from '../../backends/db/database.ts'
-import { openSqlite } from '../../backends/db/sqlite.ts'
 import { manualClock } from '../../base/clock.ts'
 import { sealerOf } from '../../base/seal.ts'
 import { createSigningKeys } from './signing-keys.ts'
@@ -15,7 +15,7 @@ describe('signing keys', () => {
   let sealKey: Uint8Array
   beforeEach(async () => {
     clock = manualClock()
-    db = await openSqlite({ file: ':memory:', clock })
+    db = await openTestDatabase({ clock })
     sealKey = randomBytes(32)
   })
   afterEach(() => db.dispose())

@@ -23,7 +23,7 @@ const firstLocation = 'local'
 /**
  * Makes tenant, subscription, resource group, operator and registry, once: undefined when there is a tenant already.
  * announce: keeps the secrets that are shown only here; until it has resolved, nothing is founded, and a start that dies
- * before begins anew.
+ * before begins anew. Where several servers may start at once, only one of them may be in here.
  * The registry accepts sparse manifests, as a place to try things; those made later do not, as in ACR.
  */
 export async function foundFirstTenant(
@@ -54,6 +54,8 @@ export async function foundFirstTenant(
   }
   await announce(founding)
   await db.write(async (tables) => {
+    const other = await tables.selectFrom('tenants').select('id').executeTakeFirst()
+    if (other !== undefined) throw new Error('another server has founded this database meanwhile; start again')
     const created_at = timestamp(clock)
     const tenant_id = tenantId
     const subscription_id = subscriptionId
@@ -72,6 +74,23 @@ export async function foundFirstTenant(
       .execute()
   })
   return founding
+}
+
+/** Whether nothing was ever kept in it, so that no secret can be sealed with a key that is lost. */
+export async function isUnused(db: Database): Promise<boolean> {
+  return db.read(async (tables) => {
+    for (const table of ['tenants', 'registries', 'signing_keys'] as const) {
+      if ((await tables.selectFrom(table).select('created_at').limit(1).execute()).length > 0) return false
+    }
+    return true
+  })
+}
+
+export async function isTenant(db: Database, id: string): Promise<boolean> {
+  const row = await db.read((tables) =>
+    tables.selectFrom('tenants').where('id', '=', id).select('id').executeTakeFirst(),
+  )
+  return row !== undefined
 }
 
 async function hasTenant(db: Database): Promise<boolean> {

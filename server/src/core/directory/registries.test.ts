@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { testSettings } from '../../../test/app.ts'
+import { openTestDatabase } from '../../../test/database.ts'
 import type { Database } from '../../backends/db/database.ts'
-import { openSqlite } from '../../backends/db/sqlite.ts'
 import { manualClock } from '../../base/clock.ts'
 import { sealerOf } from '../../base/seal.ts'
 import { createRegistries, type Registries } from './registries.ts'
@@ -13,7 +13,7 @@ describe('registries', () => {
   let registries: Registries
   const clock = manualClock()
   beforeEach(async () => {
-    db = await openSqlite({ file: ':memory:', clock })
+    db = await openTestDatabase({ clock })
     registries = createRegistries(db, sealerOf(randomBytes(32)), clock)
   })
   afterEach(() => db.dispose())

@@ -1,6 +1,9 @@
 /** Registries themselves: their switches and the admin user's passwords. */
 import { randomBytes } from 'node:crypto'
 import type { Database } from '../../backends/db/database.ts'
+import { fixedQuery } from '../../backends/db/fixed-query.ts'
+import type { RegistryPasswordsTable } from '../../backends/db/tables/registry-passwords.ts'
+import { BoundedCache } from '../../base/bounded-cache.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { Sealer } from '../../base/seal.ts'
 import { timestamp } from '../../base/timestamp.ts'
@@ -34,14 +37,43 @@ export interface Registries {
   regeneratePassword(name: string, password: PasswordName): Promise<string | undefined>
 }
 
+const columns = ['name', 'sku', 'admin_user_enabled', 'anonymous_pull_enabled', 'sparse_manifests_enabled'] as const
+
+const registryByName = fixedQuery<{ readonly name: string }>()((db, param) =>
+  db.selectFrom('registries').where('name', '=', param('name')).select(columns),
+)
+
+const passwordsOf = fixedQuery<{ readonly name: string }>()((db, param) =>
+  db
+    .selectFrom('registry_passwords')
+    .innerJoin('registries', 'registries.id', 'registry_passwords.registry_id')
+    .where('registries.name', '=', param('name'))
+    .select(['registry_passwords.registry_id', 'registry_passwords.name', 'registry_passwords.sealed'])
+    .orderBy('registry_passwords.name'),
+)
+
+type PasswordRow = Pick<RegistryPasswordsTable, 'registry_id' | 'name' | 'sealed'>
+
+/** Two for each registry. */
+const rememberedPasswords = 256
+
 export function createRegistries(db: Database, sealer: Sealer, clock: Clock): Registries {
   const sealed = (registryId: number, name: PasswordName, value: string) =>
     sealer.seal(value, context(registryId, name))
 
+  /** What was read is kept by its row and sealed form: a password that was replaced has another one. */
+  const known = new BoundedCache<string, string>(rememberedPasswords)
+
+  function opened({ registry_id, name, sealed }: PasswordRow): string {
+    const owner = context(registry_id, name)
+    const key = `${owner} ${Buffer.from(sealed).toString('latin1')}`
+    const value = known.get(key) ?? sealer.open(sealed, owner)
+    known.set(key, value)
+    return value
+  }
+
   async function findRegistry(name: string): Promise<RegistryRecord | undefined> {
-    const row = await db.read((tables) =>
-      tables.selectFrom('registries').where('name', '=', name).select(columns).executeTakeFirst(),
-    )
+    const [row] = await db.select(registryByName, { name })
     return row === undefined ? undefined : recordOf(row)
   }
 
@@ -88,16 +120,8 @@ export function createRegistries(db: Database, sealer: Sealer, clock: Clock): Re
     },
 
     async listPasswords(name) {
-      const rows = await db.read((tables) =>
-        tables
-          .selectFrom('registry_passwords')
-          .innerJoin('registries', 'registries.id', 'registry_passwords.registry_id')
-          .where('registries.name', '=', name)
-          .select(['registry_passwords.registry_id', 'registry_passwords.name', 'registry_passwords.sealed'])
-          .orderBy('registry_passwords.name')
-          .execute(),
-      )
-      return rows.map((row) => ({ name: row.name, value: sealer.open(row.sealed, context(row.registry_id, row.name)) }))
+      const rows = await db.select(passwordsOf, { name })
+      return rows.map((row) => ({ name: row.name, value: opened(row) }))
     },
 
     async regeneratePassword(name, password) {
@@ -118,8 +142,6 @@ export function createRegistries(db: Database, sealer: Sealer, clock: Clock): Re
 }
 
 const passwordNames: readonly PasswordName[] = ['password', 'password2']
-
-const columns = ['name', 'sku', 'admin_user_enabled', 'anonymous_pull_enabled', 'sparse_manifests_enabled'] as const
 
 /** 256 bits in letters that need no quoting in a shell or a URL. */
 const freshPassword = () => randomBytes(32).toString('base64url').replaceAll('-', 'x').replaceAll('_', 'y')

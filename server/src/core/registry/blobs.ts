@@ -1,25 +1,17 @@
 /** Blobs as repositories see them: a digest that is linked to the repository, or nothing. */
 import { type Digest, parseDigest } from '@berth/oci'
 import type { Kysely } from 'kysely'
-import type { BlobStore, ByteRange } from '../../backends/blobs/blob-store.ts'
+import type { BlobStore } from '../../backends/blobs/blob-store.ts'
 import type { Database } from '../../backends/db/database.ts'
 import type { Tables } from '../../backends/db/tables/index.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { timestamp } from '../../base/timestamp.ts'
+import { type BlobLookup, createBlobLookup } from './blob-lookup.ts'
+import { createLinkRenewal, linkBlob, unlinkBlobs } from './links.ts'
 import { ensureRepository, type Place, repositoryAt } from './place.ts'
 
-export interface Blob {
-  readonly digest: Digest
-  /** Bytes. */
-  readonly size: number
-  /** A chunk is valid only until the next one is asked for. */
-  read(range?: ByteRange): Promise<AsyncIterable<Uint8Array>>
-}
-
-export interface Blobs {
-  /** Faults: `blobUnknown`, also for a blob that only other repositories have. */
-  getBlob(place: Place, digest: Digest): Promise<Blob>
+export interface Blobs extends BlobLookup {
   /**
    * Unlinks a blob from the repository; its bytes stay for whoever else links them.
    * Faults: `blobUnknown`; `blobInUse` while a manifest of this repository names it.
@@ -41,20 +33,10 @@ export interface Blobs {
 /** How many repositories with the same blob are asked about before an unnamed mount gives up. */
 const mountCandidates = 100
 
-export function createBlobs(db: Database, store: BlobStore, clock: Clock): Blobs {
+/** graceMs: how long the collection leaves a blob that no manifest names. */
+export function createBlobs(db: Database, store: BlobStore, clock: Clock, graceMs: number): Blobs {
   return {
-    async getBlob(place, digest) {
-      const row = await db.read((tables) =>
-        repositoryAt(tables, place)
-          .innerJoin('repository_blobs', 'repository_blobs.repository_id', 'repositories.id')
-          .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
-          .where('repository_blobs.digest', '=', digest)
-          .select('blobs.size')
-          .executeTakeFirst(),
-      )
-      if (row === undefined) throw new Fault('blobUnknown', { digest })
-      return { digest, size: row.size, read: (range) => readBlob(store, digest, row.size, range) }
-    },
+    ...createBlobLookup(db, store, clock, createLinkRenewal(db, clock, graceMs)),
 
     async deleteBlob(place, digest) {
       await db.write(async (tables) => {
@@ -68,15 +50,11 @@ export function createBlobs(db: Database, store: BlobStore, clock: Clock): Blobs
           .selectFrom('manifest_references')
           .innerJoin('manifests', 'manifests.id', 'manifest_references.manifest_id')
           .where('manifest_references.digest', '=', digest)
-          .where('manifests.repository_id', '=', linked.id)
+          .where('manifest_references.repository_id', '=', linked.id)
           .select('manifests.digest')
           .executeTakeFirst()
         if (user !== undefined) throw new Fault('blobInUse', { digest, manifest: user.digest })
-        await tables
-          .deleteFrom('repository_blobs')
-          .where('repository_id', '=', linked.id)
-          .where('digest', '=', digest)
-          .execute()
+        await unlinkBlobs(tables, linked.id, [digest], timestamp(clock))
       })
     },
 
@@ -93,17 +71,7 @@ export function createBlobs(db: Database, store: BlobStore, clock: Clock): Blobs
   }
 }
 
-/** Opens a blob whose size the database knows: a file that has lost bytes fails before the first one is sent. */
-export function readBlob(
-  store: BlobStore,
-  digest: Digest,
-  size: number,
-  range: ByteRange = { start: 0, end: size - 1 },
-): Promise<AsyncIterable<Uint8Array>> {
-  return size === 0 ? store.read(digest) : store.read(digest, range)
-}
-
-/** Whether a repository of the registry links the blob and may be pulled from. */
+/** Whether a repository of the registry has the blob, undamaged, and may be pulled from. */
 async function hasSource(
   tables: Kysely<Tables>,
   place: Place,
@@ -115,26 +83,14 @@ async function hasSource(
     .selectFrom('repository_blobs')
     .innerJoin('repositories', 'repositories.id', 'repository_blobs.repository_id')
     .innerJoin('registries', 'registries.id', 'repositories.registry_id')
+    .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
     .where('repository_blobs.digest', '=', digest)
+    .where('blobs.damaged_at', 'is', null)
     .where('registries.name', '=', place.registry)
     .select('repositories.name')
     .limit(mountCandidates)
   if (from !== undefined) sources = sources.where('repositories.name', '=', from)
   return (await sources.execute()).some(({ name }) => mayPull(name))
-}
-
-/** Makes a stored blob readable in a repository; repeating it changes nothing. */
-export async function linkBlob(
-  tables: Kysely<Tables>,
-  repositoryId: number,
-  digest: Digest,
-  now: string,
-): Promise<void> {
-  await tables
-    .insertInto('repository_blobs')
-    .values({ repository_id: repositoryId, digest, created_at: now })
-    .onConflict((conflict) => conflict.doNothing())
-    .execute()
 }
 
 /** For digests read back from our own tables. */

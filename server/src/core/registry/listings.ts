@@ -1,12 +1,13 @@
 /** Lists, each one page of an index: page 10,000 costs what page 1 costs. */
 import type { Digest } from '@berth/oci'
-import type { Kysely } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import type { Database } from '../../backends/db/database.ts'
+import { fixedQuery } from '../../backends/db/fixed-query.ts'
 import type { Tables } from '../../backends/db/tables/index.ts'
 import type { ManifestsTable } from '../../backends/db/tables/manifests.ts'
 import { Fault } from '../../base/fault.ts'
 import { storedDigest } from './blobs.ts'
-import { findRepository, type Place } from './place.ts'
+import { findRepository, type Place, repositoryAt } from './place.ts'
 
 /** limit: entries at most; last: begin after this one, which need not exist. */
 export interface PageRequest {
@@ -46,45 +47,56 @@ export interface Listings {
 /** A page of referrers ends early when it holds this many bytes: the answer must stay a manifest's size. */
 const referrerPageBytes = 3 * 1024 * 1024
 
+const tagPage = fixedQuery<Place & { readonly last: string; readonly limit: number }>()((db, param) =>
+  db
+    .selectFrom('tags')
+    // Not a join: PostgreSQL follows an index in its order only below a single value, else it sorts all tags for each page.
+    .where('repository_id', '=', repositoryIdAt(db, { registry: param('registry'), repository: param('repository') }))
+    .where('name', '>', param('last'))
+    .orderBy('name')
+    .limit(param('limit'))
+    .select('name'),
+)
+
+const repositoryIdAt = (db: Kysely<Tables>, place: Place) => repositoryAt(db, place).select('repositories.id')
+
+const repositoryWithManifests = fixedQuery<Place>()((db, param) =>
+  repositoryAt(db, { registry: param('registry'), repository: param('repository') })
+    .where('repositories.manifest_count', '>', 0)
+    .select('repositories.id'),
+)
+
+const catalogPage = fixedQuery<{ readonly registry: string; readonly last: string; readonly limit: number }>()(
+  (db, param) =>
+    db
+      .selectFrom('repositories')
+      .where('registry_id', '=', (query) =>
+        query.selectFrom('registries').where('name', '=', param('registry')).select('id'),
+      )
+      .where('manifest_count', '>', sql.lit(0)) // in the text, or PostgreSQL would not see that its index fits
+      .where('name', '>', param('last'))
+      .orderBy('name')
+      .limit(param('limit'))
+      .select('name'),
+)
+
 export function createListings(db: Database): Listings {
   return {
-    async listTags(place, page) {
-      return db.read(async (tables) => {
-        const repositoryId = await findRepository(tables, place)
-        if (repositoryId === undefined) throw new Fault('repositoryUnknown', { repository: place.repository })
-        const rows = await tables
-          .selectFrom('tags')
-          .where('repository_id', '=', repositoryId)
-          .where('name', '>', page.last)
-          .orderBy('name')
-          .limit(page.limit + 1)
-          .select('name')
-          .execute()
-        if (rows.length === 0 && !(await hasManifests(tables, repositoryId))) {
-          throw new Fault('repositoryUnknown', { repository: place.repository })
-        }
-        return cut(rows, page.limit, (row) => row.name)
-      })
+    async listTags({ registry, repository }, { limit, last }) {
+      const rows = await db.select(tagPage, { registry, repository, last, limit: limit + 1 })
+      if (rows.length === 0 && (await db.select(repositoryWithManifests, { registry, repository })).length === 0) {
+        throw new Fault('repositoryUnknown', { repository })
+      }
+      return cut(rows, limit, (row) => row.name)
     },
 
-    async listRepositories(registry, page) {
-      const rows = await db.read((tables) =>
-        tables
-          .selectFrom('repositories')
-          .where('registry_id', '=', (query) =>
-            query.selectFrom('registries').where('name', '=', registry).select('id'),
-          )
-          .where('manifest_count', '>', 0)
-          .where('name', '>', page.last)
-          .orderBy('name')
-          .limit(page.limit + 1)
-          .select('name')
-          .execute(),
-      )
-      return cut(rows, page.limit, (row) => row.name)
+    async listRepositories(registry, { limit, last }) {
+      const rows = await db.select(catalogPage, { registry, last, limit: limit + 1 })
+      return cut(rows, limit, (row) => row.name)
     },
 
     async listReferrers(place, subject, artifactType, page) {
+      if (artifactType?.includes('\0')) return { entries: [], hasMore: false } // not to be asked: no manifest has one
       return db.read(async (tables) => {
         const repositoryId = await findRepository(tables, place)
         if (repositoryId === undefined) return { entries: [], hasMore: false }
@@ -119,15 +131,6 @@ export function createListings(db: Database): Listings {
       })
     },
   }
-}
-
-async function hasManifests(tables: Kysely<Tables>, repositoryId: number): Promise<boolean> {
-  const row = await tables
-    .selectFrom('repositories')
-    .where('id', '=', repositoryId)
-    .select('manifest_count')
-    .executeTakeFirst()
-  return (row?.manifest_count ?? 0) > 0
 }
 
 type ReferrerRow = Pick<ManifestsTable, 'media_type' | 'digest' | 'size' | 'artifact_type' | 'annotations'>

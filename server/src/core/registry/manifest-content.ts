@@ -22,9 +22,9 @@ export async function requireContent(
   const config = document.config === undefined ? [] : [document.config.digest]
   const layers = document.layers.filter((layer) => !isElsewhere(layer)).map((layer) => layer.digest)
   const children = document.children.map((child) => child.digest)
-  const missingConfig = await missingOf(config, (batch) => presentIn(tables, 'repository_blobs', repositoryId, batch))
-  const missingLayers = await missingOf(layers, (batch) => presentIn(tables, 'repository_blobs', repositoryId, batch))
-  const missingChildren = await missingOf(children, (batch) => presentIn(tables, 'manifests', repositoryId, batch))
+  const missingConfig = await missingOf(config, (batch) => blobsIn(tables, repositoryId, batch))
+  const missingLayers = await missingOf(layers, (batch) => blobsIn(tables, repositoryId, batch))
+  const missingChildren = await missingOf(children, (batch) => manifestsIn(tables, repositoryId, batch))
   const missing = [...missingConfig, ...missingLayers, ...missingChildren]
   if (missing.length === 0) return
   const content = new Set([...layers, ...children]).size
@@ -44,15 +44,20 @@ async function missingOf(
   return [...missing]
 }
 
-/** Which of the digests the repository has, as blobs or as manifests. */
-const presentIn = (
-  tables: Kysely<Tables>,
-  table: 'repository_blobs' | 'manifests',
-  repositoryId: number,
-  digests: readonly Digest[],
-) =>
+/** Which of the digests the repository has as blobs; a damaged one must be pushed again. */
+const blobsIn = (tables: Kysely<Tables>, repositoryId: number, digests: readonly Digest[]) =>
   tables
-    .selectFrom(table)
+    .selectFrom('repository_blobs')
+    .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
+    .where('repository_blobs.repository_id', '=', repositoryId)
+    .where('repository_blobs.digest', 'in', digests)
+    .where('blobs.damaged_at', 'is', null)
+    .select('repository_blobs.digest')
+    .execute()
+
+const manifestsIn = (tables: Kysely<Tables>, repositoryId: number, digests: readonly Digest[]) =>
+  tables
+    .selectFrom('manifests')
     .where('repository_id', '=', repositoryId)
     .where('digest', 'in', digests)
     .select('digest')

@@ -6,7 +6,6 @@ import {
   digestOfManifest,
   type ManifestDocument,
   ManifestError,
-  parseImageConfig,
   parseManifest,
   referrerArtifactType,
 } from '@berth/oci'
@@ -18,18 +17,15 @@ import { batches } from '../../base/batches.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { timestamp } from '../../base/timestamp.ts'
-import { readBlob, storedDigest } from './blobs.ts'
+import { storedDigest } from './blobs.ts'
+import { platformOf } from './image-platform.ts'
+import { useLinks } from './links.ts'
 import { requireContent } from './manifest-content.ts'
-import { ensureRepository, findRepository, type Place, repositoryAt } from './place.ts'
-
-export type Reference = { readonly digest: Digest } | { readonly tag: string }
-
-export interface Manifest {
-  readonly digest: Digest
-  readonly mediaType: string
-  /** Exactly what was pushed. */
-  readonly bytes: Uint8Array
-}
+import { createManifestLookup, type ManifestLookup, manifestUnknown, type Reference } from './manifest-lookup.ts'
+import { finishRemovals, removeIfGoing, removeManifest } from './manifest-removal.ts'
+import { needChildren, needManifest, renewManifest, reviewManifest } from './needed-manifests.ts'
+import { ensureRepository, findRepository, type Place } from './place.ts'
+import { addToRegistry, addToRepository } from './usage.ts'
 
 export interface PushedManifest {
   readonly digest: Digest
@@ -43,9 +39,7 @@ export interface PutOptions {
   readonly precondition?: (current: Digest | undefined) => boolean
 }
 
-export interface Manifests {
-  /** Faults: `manifestUnknown`. */
-  getManifest(place: Place, reference: Reference): Promise<Manifest>
+export interface Manifests extends ManifestLookup {
   /**
    * Stores a manifest and points tags at it. Repeating it changes nothing but the tags' times; a tag that was elsewhere
    * moves.
@@ -68,31 +62,9 @@ export interface Manifests {
   deleteManifest(place: Place, reference: Reference): Promise<void>
 }
 
-/** Configs above this are not images' and are not searched for a platform. */
-const largestConfigBytes = 4 * 1024 * 1024
-
 export function createManifests(db: Database, store: BlobStore, clock: Clock): Manifests {
   return {
-    async getManifest(place, reference) {
-      const row = await db.read((tables) => {
-        const columns = ['manifests.digest', 'manifests.media_type', 'manifests.bytes'] as const
-        if ('digest' in reference) {
-          return repositoryAt(tables, place)
-            .innerJoin('manifests', 'manifests.repository_id', 'repositories.id')
-            .where('manifests.digest', '=', reference.digest)
-            .select(columns)
-            .executeTakeFirst()
-        }
-        return repositoryAt(tables, place)
-          .innerJoin('tags', 'tags.repository_id', 'repositories.id')
-          .innerJoin('manifests', 'manifests.id', 'tags.manifest_id')
-          .where('tags.name', '=', reference.tag)
-          .select(columns)
-          .executeTakeFirst()
-      })
-      if (row === undefined) throw unknown(place, reference)
-      return { digest: storedDigest(row.digest), mediaType: row.media_type, bytes: row.bytes }
-    },
+    ...createManifestLookup(db),
 
     async putManifest(place, reference, contentType, bytes, { tags = [], precondition } = {}) {
       // 1. The body is a manifest of the announced type.
@@ -101,7 +73,7 @@ export function createManifests(db: Database, store: BlobStore, clock: Clock): M
       // 2. Its digest is the one it is pushed by.
       const digest = digestFor(document, bytes, reference)
       const wantedTags = 'tag' in reference ? [reference.tag, ...tags] : tags
-      const platform = await platformOf(place, document)
+      const platform = await platformOf(db, store, place, document)
       await db.write(async (tables) => {
         const now = timestamp(clock)
         const repositoryId = await ensureRepository(tables, place, now)
@@ -113,15 +85,18 @@ export function createManifests(db: Database, store: BlobStore, clock: Clock): M
         await requireContent(tables, place, repositoryId, document)
         // 4. The manifest, once; 5. what it names; 6. its tags.
         const manifestId =
-          (await touch(tables, repositoryId, digest, now)) ??
+          (await touch(tables, repositoryId, digest, document, bytes, now)) ??
           (await insert(tables, repositoryId, digest, document, bytes, platform, now))
         for (const tag of new Set(wantedTags)) await pointTag(tables, repositoryId, tag, manifestId, now)
+        if (wantedTags.length === 0) await reviewManifest(tables, manifestId, now)
+        else await needManifest(tables, manifestId)
       })
       return { digest, subject: document.subject?.digest }
     },
 
     async deleteManifest(place, reference) {
-      await db.write(async (tables) => {
+      const unfinished = await db.write(async (tables) => {
+        const now = timestamp(clock)
         const repositoryId = await findRepository(tables, place)
         if (repositoryId === undefined) throw new Fault('repositoryUnknown', { repository: place.repository })
         if ('tag' in reference) {
@@ -129,53 +104,29 @@ export function createManifests(db: Database, store: BlobStore, clock: Clock): M
             .deleteFrom('tags')
             .where('repository_id', '=', repositoryId)
             .where('name', '=', reference.tag)
+            .returning('manifest_id')
             .executeTakeFirst()
-          if (gone.numDeletedRows === 0n) throw unknown(place, reference)
-          return
+          if (gone === undefined) throw manifestUnknown(place.repository, reference)
+          await reviewManifest(tables, gone.manifest_id, now)
+          return undefined
         }
-        const doomed = await withReferrers(tables, repositoryId, reference.digest)
-        if (doomed.length === 0) throw unknown(place, reference)
-        for (const batch of batches(doomed)) {
-          await tables.deleteFrom('manifests').where('id', 'in', batch).execute()
-        }
-        await tables
-          .updateTable('repositories')
-          .set((row) => ({ manifest_count: row('manifest_count', '-', doomed.length), updated_at: timestamp(clock) }))
-          .where('id', '=', repositoryId)
-          .execute()
+        const manifest = await tables
+          .selectFrom('manifests')
+          .where('repository_id', '=', repositoryId)
+          .where('digest', '=', reference.digest)
+          .select(['id', 'digest', 'size', 'updated_at'])
+          .executeTakeFirst()
+        if (manifest === undefined) throw manifestUnknown(place.repository, reference)
+        const { hasMore } = await removeManifest(tables, repositoryId, manifest, now)
+        return hasMore ? repositoryId : undefined
       })
+      if (unfinished === undefined) return
+      for await (const _ of finishRemovals(db, clock, unfinished)) {
+        // The answer is that all are gone.
+      }
     },
   }
-
-  /** Architecture and os from the config of an image, read before the transaction; nothing for other artifacts. */
-  async function platformOf(place: Place, document: ManifestDocument): Promise<{ architecture?: string; os?: string }> {
-    const config = document.config
-    if (config === undefined || config.size > largestConfigBytes || !imageConfigTypes.has(config.mediaType)) return {}
-    const linked = await db.read((tables) =>
-      repositoryAt(tables, place)
-        .innerJoin('repository_blobs', 'repository_blobs.repository_id', 'repositories.id')
-        .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
-        .where('repository_blobs.digest', '=', config.digest)
-        .select('blobs.size')
-        .executeTakeFirst(),
-    )
-    if (linked === undefined || linked.size > largestConfigBytes) return {}
-    const chunks: Buffer[] = []
-    for await (const chunk of await readBlob(store, config.digest, linked.size)) chunks.push(Buffer.from(chunk))
-    return parseImageConfig(Buffer.concat(chunks))
-  }
 }
-
-const imageConfigTypes = new Set([
-  'application/vnd.docker.container.image.v1+json',
-  'application/vnd.oci.image.config.v1+json',
-])
-
-const unknown = (place: Place, reference: Reference) =>
-  new Fault('manifestUnknown', {
-    repository: place.repository,
-    reference: 'digest' in reference ? reference.digest : reference.tag,
-  })
 
 function parse(bytes: Uint8Array, contentType: string): ManifestDocument {
   try {
@@ -232,16 +183,23 @@ async function touch(
   tables: Kysely<Tables>,
   repositoryId: number,
   digest: Digest,
+  document: ManifestDocument,
+  bytes: Uint8Array,
   now: string,
 ): Promise<number | undefined> {
+  // Where the bytes are what the digest names, they are those of the row, unless its own are damaged: this heals them.
+  const healing = digestOf(algorithmOf(digest), bytes) === digest ? { bytes } : {}
   const row = await tables
     .updateTable('manifests')
-    .set({ updated_at: now })
+    .set({ updated_at: now, ...healing })
     .where('repository_id', '=', repositoryId)
     .where('digest', '=', digest)
-    .returning('id')
+    .returning(['id', 'digest', 'size', 'updated_at'])
     .executeTakeFirst()
-  return row?.id
+  if (row === undefined) return undefined
+  if (document.subject !== undefined && (await removeIfGoing(tables, repositoryId, row, now))) return undefined
+  await renewManifest(tables, row.id, now)
+  return row.id
 }
 
 async function insert(
@@ -275,10 +233,10 @@ async function insert(
     .returning('id')
     .executeTakeFirstOrThrow()
   const references = [
-    ...(config === undefined ? [] : [{ manifest_id: id, role: 'config' as const, digest: config.digest }]),
-    ...layers.map((layer) => ({ manifest_id: id, role: 'layer' as const, digest: layer.digest })),
-    ...children.map((child) => ({ manifest_id: id, role: 'child' as const, digest: child.digest })),
-  ]
+    ...(config === undefined ? [] : [{ role: 'config' as const, digest: config.digest }]),
+    ...layers.map((layer) => ({ role: 'layer' as const, digest: layer.digest })),
+    ...children.map((child) => ({ role: 'child' as const, digest: child.digest })),
+  ].map((reference) => ({ manifest_id: id, repository_id: repositoryId, ...reference }))
   for (const batch of batches(references)) {
     await tables
       .insertInto('manifest_references')
@@ -286,11 +244,18 @@ async function insert(
       .onConflict((conflict) => conflict.doNothing()) // the same layer twice in one image
       .execute()
   }
-  await tables
+  const digests = references.map((reference) => reference.digest)
+  await useLinks(tables, repositoryId, digests)
+  if (children.length > 0) await needChildren(tables, repositoryId, digests)
+  const { registry_id } = await tables
     .updateTable('repositories')
     .set((row) => ({ manifest_count: row('manifest_count', '+', 1), updated_at: now }))
     .where('id', '=', repositoryId)
-    .execute()
+    .returning('registry_id')
+    .executeTakeFirstOrThrow()
+  const change = { blobBytes: 0, manifestBytes: bytes.length }
+  await addToRepository(tables, repositoryId, change)
+  await addToRegistry(tables, registry_id, change)
   return id
 }
 
@@ -301,6 +266,12 @@ async function pointTag(
   manifestId: number,
   now: string,
 ): Promise<void> {
+  const before = await tables
+    .selectFrom('tags')
+    .where('repository_id', '=', repositoryId)
+    .where('name', '=', name)
+    .select('manifest_id')
+    .executeTakeFirst()
   await tables
     .insertInto('tags')
     .values({ repository_id: repositoryId, name, manifest_id: manifestId, created_at: now, updated_at: now })
@@ -308,31 +279,5 @@ async function pointTag(
       conflict.columns(['repository_id', 'name']).doUpdateSet({ manifest_id: manifestId, updated_at: now }),
     )
     .execute()
-}
-
-/** Keys of a manifest and of all that refer to it, directly or through one another. Empty when it is not there. */
-async function withReferrers(tables: Kysely<Tables>, repositoryId: number, digest: Digest): Promise<number[]> {
-  const first = await tables
-    .selectFrom('manifests')
-    .where('repository_id', '=', repositoryId)
-    .where('digest', '=', digest)
-    .select(['id', 'digest'])
-    .execute()
-  const found = new Map(first.map((row) => [row.digest, row.id]))
-  let front = first
-  while (front.length > 0) {
-    const next: typeof front = []
-    for (const batch of batches(front.map((row) => row.digest))) {
-      const referrers = await tables
-        .selectFrom('manifests')
-        .where('repository_id', '=', repositoryId)
-        .where('subject_digest', 'in', batch)
-        .select(['id', 'digest'])
-        .execute()
-      next.push(...referrers.filter((row) => !found.has(row.digest)))
-    }
-    for (const row of next) found.set(row.digest, row.id)
-    front = next
-  }
-  return [...found.values()]
+  if (before !== undefined && before.manifest_id !== manifestId) await reviewManifest(tables, before.manifest_id, now)
 }

@@ -9,8 +9,9 @@ import { type Blobs, createBlobs } from './blobs.ts'
 import { createListings, type Listings } from './listings.ts'
 import { createManifests, type Manifests } from './manifests.ts'
 import { createUploads, type Uploads } from './uploads.ts'
+import { createUsageReader, type UsageReader } from './usage.ts'
 
-export interface Registry extends Blobs, Listings, Manifests, Uploads {}
+export interface Registry extends Blobs, Listings, Manifests, Uploads, UsageReader {}
 
 export interface RegistryParts {
   readonly db: Database
@@ -18,13 +19,18 @@ export interface RegistryParts {
   readonly clock: Clock
   /** Keys the checksum in session names; 16 bytes or more, the same in every process. */
   readonly sessionKey: Uint8Array
+  /** How long blobs stay that nothing refers to any more. */
+  readonly graceMs: number
+  /** What this server is called among those on the same database. */
+  readonly node: string
 }
 
-export function createRegistry({ db, blobs, clock, sessionKey }: RegistryParts): Registry {
+export function createRegistry({ db, blobs, clock, sessionKey, graceMs, node }: RegistryParts): Registry {
   return {
-    ...createBlobs(db, blobs, clock),
+    ...createBlobs(db, blobs, clock, graceMs),
     ...createListings(db),
     ...createManifests(db, blobs, clock),
-    ...createUploads(db, blobs, clock, sessionKey),
+    ...createUploads(db, blobs, clock, sessionKey, node),
+    ...createUsageReader(db),
   }
 }

@@ -7,12 +7,14 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { Digest } from '@berth/oci'
-import type { BlobStore } from '../../backends/blobs/blob-store.ts'
+import type { AppendOptions, BlobStore } from '../../backends/blobs/blob-store.ts'
 import type { Database } from '../../backends/db/database.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault, isFault } from '../../base/fault.ts'
 import { timestamp } from '../../base/timestamp.ts'
-import { linkBlob } from './blobs.ts'
+import { dropUpload } from './dropped-uploads.ts'
+import { examineBlob } from './integrity/examine-blob.ts'
+import { linkBlob, touchBlob } from './links.ts'
 import { ensureRepository, type Place } from './place.ts'
 import { sessionNames } from './session-names.ts'
 
@@ -64,25 +66,34 @@ const claimPatienceMs = 5_000
 const claimPollMs = 50
 
 /**
- * Frees every session from its writer. Only for the first process of a server, before there is any other: whoever held a
- * claim is dead then, and a client that resumes at once need not wait for it to expire.
+ * Frees every session whose writer was this server. Only for its first process, before there is any other: whoever held a
+ * claim is dead then, and a client that resumes at once need not wait for it to expire. Other servers may be at work.
  */
-export async function releaseDeadClaims(db: Database): Promise<void> {
+export async function releaseDeadClaims(db: Database, node: string): Promise<void> {
   await db.write(
     (tables) =>
       tables
         .updateTable('upload_sessions')
         .set({ writer: null, writer_until: null })
-        .where('writer', 'is not', null)
+        .where('writer', '>', `${node}:`)
+        .where('writer', '<', `${node};`) // the sign after the colon
         .execute(),
-    { sync: false },
+    { sync: false, move: 'ignores' },
   )
 }
 
-export function createUploads(db: Database, store: BlobStore, clock: Clock, sessionKey: Uint8Array): Uploads {
+/** node: what this server is called among those on the same database. */
+export function createUploads(
+  db: Database,
+  store: BlobStore,
+  clock: Clock,
+  sessionKey: Uint8Array,
+  node: string,
+): Uploads {
   const names = sessionNames(sessionKey)
 
   async function find(place: Place, session: string): Promise<SessionRow> {
+    if (!names.areOurs(session)) throw new Fault('blobUploadUnknown', { session })
     const row = await db.read((tables) =>
       tables
         .selectFrom('upload_sessions')
@@ -95,9 +106,7 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
     )
     if (row !== undefined) return row
     // A name that we gave out once and whose row is gone: finished or cancelled.
-    throw names.areOurs(session)
-      ? new Fault('blobUploadInvalid', { session })
-      : new Fault('blobUploadUnknown', { session })
+    throw new Fault('blobUploadInvalid', { session })
   }
 
   /** Runs `work` as the session's only writer. The claim is given back, unless `work` ended the session itself. */
@@ -106,7 +115,7 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
     session: string,
     work: (row: SessionRow) => Promise<{ result: T; sessionEnded: boolean }>,
   ): Promise<T> {
-    const writer = randomUUID()
+    const writer = `${node}:${randomUUID()}`
     const row = await claim(place, session, writer)
     const renewal = setInterval(() => {
       // A renewal that fails is tried again in time; one that keeps failing lets the claim expire, which is the point.
@@ -156,17 +165,20 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
     row: SessionRow,
     progress: { offset: number; committing_digest?: string | null },
   ): Promise<void> {
-    const { numUpdatedRows } = await db.write(
-      (tables) =>
-        tables
+    await db.write(
+      async (tables) => {
+        const { numUpdatedRows } = await tables
           .updateTable('upload_sessions')
           .set({ ...progress, updated_at: timestamp(clock) })
           .where('id', '=', row.id)
           .where('writer', '=', row.writer)
-          .executeTakeFirst(),
+          .executeTakeFirst()
+        if (numUpdatedRows === 0n) throw new Fault('uploadBusy', { session: row.id })
+        // A collection of the same digest must either see this session or be over, bytes included, before we store ours.
+        if (progress.committing_digest) await touchBlob(tables, progress.committing_digest)
+      },
       { sync: false },
     )
-    if (numUpdatedRows === 0n) throw new Fault('uploadBusy', { session: row.id })
   }
 
   /** After a power cut the store may have fewer bytes than the row says; the client goes on from what there is. */
@@ -185,12 +197,16 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
    * Writes a chunk after the bytes that are there; the row does not know of it yet. interrupted: set where the client went
    * away, for a chunk without a range, whose beginning may be kept.
    */
-  async function write(row: SessionRow, chunk: Chunk): Promise<{ length: number; interrupted?: Fault<'clientGone'> }> {
+  async function write(
+    row: SessionRow,
+    chunk: Chunk,
+    options?: AppendOptions,
+  ): Promise<{ length: number; interrupted?: Fault<'clientGone'> }> {
     const { id: session, offset } = row
     const { range } = chunk
     if (range === undefined) {
       const source = keepingWhatArrived(chunk.bytes)
-      const length = await withTrueOffset(row, () => appendOrCutBack(row, source.bytes))
+      const length = await withTrueOffset(row, () => appendOrCutBack(row, source.bytes, options))
       return { length, ...source.outcome }
     }
     if (range.start !== offset) throw outOfOrder(session, offset)
@@ -198,15 +214,19 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
     if (chunk.announcedBytes !== undefined && chunk.announcedBytes !== announced) {
       throw new Fault('sizeInvalid', { expected: announced, actual: chunk.announcedBytes })
     }
-    const length = await withTrueOffset(row, () => appendOrCutBack(row, atMost(chunk.bytes, announced)))
+    const length = await withTrueOffset(row, () => appendOrCutBack(row, atMost(chunk.bytes, announced), options))
     if (length - offset !== announced) throw new Fault('sizeInvalid', { expected: announced, actual: length - offset })
     return { length }
   }
 
   /** What does not fit on the disk must not stay there: nobody else could push until somebody cleaned up by hand. */
-  async function appendOrCutBack(row: SessionRow, bytes: AsyncIterable<Uint8Array>): Promise<number> {
+  async function appendOrCutBack(
+    row: SessionRow,
+    bytes: AsyncIterable<Uint8Array>,
+    options?: AppendOptions,
+  ): Promise<number> {
     try {
-      return await store.append(row.store_session, row.offset, bytes)
+      return await store.append(row.store_session, row.offset, bytes, options)
     } catch (error) {
       if (isFault(error, 'unavailable')) await store.append(row.store_session, row.offset, nothing())
       throw error
@@ -222,14 +242,14 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
 
   /** A closing chunk counts whole or not at all, so that a client may repeat the request that failed as it was. */
   async function writeLast(row: SessionRow, chunk: Chunk): Promise<number> {
-    const { length, interrupted } = await write(row, chunk)
+    const { length, interrupted } = await write(row, chunk, { closing: true })
     if (interrupted !== undefined) throw interrupted
     return length
   }
 
-  async function forget(row: SessionRow): Promise<void> {
-    await db.write((tables) => tables.deleteFrom('upload_sessions').where('id', '=', row.id).execute(), { sync: false })
-    await store.abort(row.store_session)
+  /** False when the claim has passed to another writer, who goes on. */
+  async function forget(row: SessionRow): Promise<boolean> {
+    return dropUpload(db, store, clock, row, (rows) => rows.where('writer', '=', row.writer))
   }
 
   async function commit(row: SessionRow, size: number, digest: Digest): Promise<void> {
@@ -247,8 +267,15 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
         await record(row, { offset: row.offset, committing_digest: row.committing_digest })
       // Proved and moved into place by an earlier try whose rows, or even whose folder entry, were never written.
       const movedBefore = isFault(error, 'blobUploadUnknown') && row.committing_digest === digest
-      if (!movedBefore || (await store.ensureDurable(digest))?.size !== size) throw error
+      if (!movedBefore || !(await isThere(digest, size))) throw error
     }
+  }
+
+  /** The size alone proves nothing: those bytes may have been there for long, and be damaged. */
+  async function isThere(digest: Digest, size: number): Promise<boolean> {
+    const bytes = await examineBlob(store, digest)
+    const isRight = bytes.kind === 'read' && bytes.actual === digest
+    return isRight && (await store.ensureDurable(digest))?.size === size
   }
 
   async function startUpload(place: Place): Promise<UploadStatus> {
@@ -299,13 +326,19 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
       await commit(row, size, digest)
       await db.write(async (tables) => {
         const now = timestamp(clock)
+        // While the session was there and ours, no collection took the bytes.
+        const { numDeletedRows } = await tables
+          .deleteFrom('upload_sessions')
+          .where('id', '=', session)
+          .where('writer', '=', row.writer)
+          .executeTakeFirst()
+        if (numDeletedRows === 0n) throw new Fault('uploadBusy', { session })
         await tables
           .insertInto('blobs')
-          .values({ digest, size, created_at: now })
-          .onConflict((conflict) => conflict.doNothing())
+          .values({ digest, size, created_at: now, scrubbed_at: now })
+          .onConflict((conflict) => conflict.column('digest').doUpdateSet({ size, damaged_at: null, scrubbed_at: now }))
           .execute()
         await linkBlob(tables, await ensureRepository(tables, place, now), digest, now)
-        await tables.deleteFrom('upload_sessions').where('id', '=', session).execute()
       })
       return { result: size, sessionEnded: true }
     })
@@ -313,7 +346,7 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
 
   async function cancelUpload(place: Place, session: string): Promise<void> {
     await withClaim(place, session, async (row) => {
-      await forget(row)
+      if (!(await forget(row))) throw new Fault('uploadBusy', { session })
       return { result: undefined, sessionEnded: true }
     })
   }
@@ -328,8 +361,9 @@ export function createUploads(db: Database, store: BlobStore, clock: Clock, sess
       try {
         return await finishUpload(place, session, digest, { bytes })
       } catch (error) {
-        // Nobody knows the session's name, so nobody can resume it.
-        if (!isFault(error, 'digestMismatch')) await cancelUpload(place, session)
+        // Nobody knows the session's name, so nobody can resume it. What cannot be dropped now (the database is gone, say)
+        // expires; the client must hear why its push failed, not why tidying up did.
+        if (!isFault(error, 'digestMismatch')) await cancelUpload(place, session).catch(() => undefined)
         throw error
       }
     },

@@ -1,4 +1,4 @@
-import { type Digest, parseDigest } from '@berth/oci'
+import { type Digest, isRepositoryName, parseDigest } from '@berth/oci'
 import { Fault } from '../../base/fault.ts'
 import { push } from '../../base/scope.ts'
 import type { Blobs } from '../../core/registry/blobs.ts'
@@ -75,8 +75,8 @@ async function begin(registry: Uploads & Blobs, repository: string, request: Aut
     const from = query.get('from') || undefined
     const digest = parseDigest(mount)
     const mayPull = (source: string) => request.caller.mayMountFrom(source)
-    if (digest !== undefined && (await registry.mountBlob(place, digest, from, mayPull)))
-      return created(repository, digest)
+    const isPossible = digest !== undefined && (from === undefined || isRepositoryName(from))
+    if (isPossible && (await registry.mountBlob(place, digest, from, mayPull))) return created(repository, digest)
   } else if (query.has('digest')) {
     const digest = digestParameter(query.get('digest'))
     await registry.pushBlob(place, digest, request.body())

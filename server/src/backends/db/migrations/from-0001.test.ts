@@ -11,24 +11,8 @@ import { HandleFactory } from '../handle.ts'
 import { openSqlite } from '../sqlite.ts'
 import { SqliteConnection } from '../sqlite-connection.ts'
 import { sqliteDialect } from '../sqlite-dialect.ts'
+import { first, oldRows } from './from-0001.rows.ts'
 import { migrations } from './index.ts'
-
-const first = '0001-registry-core'
-
-/** A row at least in every table that the first migration makes. */
-const oldRows = `
-  insert into registries values (7, 'berth', 'Premium', 1, 0, 1, '2026-01-01T00:00:00.000Z');
-  insert into registry_passwords values (7, 'password', x'00ff', '2026-01-01T00:00:01.000Z');
-  insert into repositories values (3, 7, 'library/alpine', 1, '2026-01-01T00:00:02.000Z', '2026-01-01T00:00:03.000Z');
-  insert into manifests values (5, 3, 'sha256:a', 'application/vnd.oci.image.manifest.v1+json', 2, 1099511627776,
-    'application/x', 'application/y', 'amd64', 'linux', 'sha256:s', '{"a":"b"}', 'then', 'later', x'7b7d');
-  insert into manifest_references values (5, 'layer', 'sha256:b'), (5, 'config', 'sha256:c');
-  insert into tags values (3, 'latest', 5, 'then', 'later');
-  insert into blobs values ('sha256:b', 1099511627776, 'then');
-  insert into repository_blobs values (3, 'sha256:b', 'then');
-  insert into upload_sessions values ('u', 7, 'library/alpine', 's', 12, 'sha256:d', 'w', 'until', 'then', 'later');
-  insert into signing_keys values ('k', 'RS256', '{}', x'01', 'then', 'later', 'at last');
-  insert into login_failures values ('account:a', 3, 'then');`
 
 describe(`a database that was left at ${first}`, () => {
   const home = mkdtempSync(join(tmpdir(), 'berth-migrations-'))
@@ -54,12 +38,68 @@ describe(`a database that was left at ${first}`, () => {
   })
 
   test('keeps every row', () => {
-    for (const [table, rows] of Object.entries(old.rows)) assert.deepEqual(migrated.rows[table], rows, table)
+    for (const [table, rows] of Object.entries(old.rows)) {
+      const columns = Object.keys(rows[0] ?? {})
+      const kept = migrated.rows[table]?.map((row) => Object.fromEntries(columns.map((name) => [name, row[name]])))
+      assert.deepEqual(
+        kept,
+        rows.map((row) => ({ ...row })),
+        table,
+      )
+    }
   })
 
   test('gets the tables and indexes of a new one', () => {
     assert.ok('tenants' in migrated.rows && !('tenants' in old.rows))
     assert.deepEqual(migrated.schema, fresh.schema)
+  })
+
+  test('knows who in a repository names what', () => {
+    assert.deepEqual(columnsOf(migrated, 'manifest_references', 'manifest_id', 'digest', 'repository_id'), [
+      [5, 'sha256:c', 3],
+      [5, 'sha256:b', 3],
+      [8, 'sha256:e', 4],
+      [9, 'sha256:x', 4],
+      [10, 'sha256:y', 4],
+    ])
+  })
+
+  test('has what nobody needs in the review queues, from now on', () => {
+    const isNow = (value: unknown) => typeof value === 'string' && Math.abs(Date.parse(value) - Date.now()) < 60_000
+    assert.deepEqual(columnsOf(migrated, 'repository_blobs', 'repository_id', 'digest', 'unused_since', isNow), [
+      [3, 'sha256:b', null],
+      [4, 'sha256:b', true],
+      [4, 'sha256:e', null],
+    ])
+    assert.deepEqual(columnsOf(migrated, 'blobs', 'digest', 'unlinked_since', isNow), [
+      ['sha256:b', null],
+      ['sha256:e', null],
+      ['sha256:z', true],
+    ])
+    // 8 refers to a subject that is not there; 5 is tagged, 9 is named by the index 10, 10 is tagged, 11 refers to 10.
+    assert.deepEqual(columnsOf(migrated, 'unneeded_manifests', 'manifest_id', 'since', isNow), [[8, true]])
+  })
+
+  test('has its blobs neither damaged nor unread', () => {
+    assert.deepEqual(columnsOf(migrated, 'blobs', 'damaged_at', 'scrubbed_at'), [
+      [null, 'then'],
+      [null, 'earlier'],
+      [null, 'then'],
+    ])
+  })
+
+  test('knows how much is stored, each blob once a registry', () => {
+    assert.deepEqual(columnsOf(migrated, 'registry_blobs', 'registry_id', 'digest', 'links'), [
+      [7, 'sha256:b', 2],
+      [7, 'sha256:e', 1],
+    ])
+    assert.deepEqual(columnsOf(migrated, 'repository_usage', 'repository_id', 'blob_bytes', 'manifest_bytes'), [
+      [3, 1099511627776, 2],
+      [4, 1099511627776 + 50, 16],
+    ])
+    assert.deepEqual(columnsOf(migrated, 'registry_usage', 'registry_id', 'blob_bytes', 'manifest_bytes'), [
+      [7, 1099511627776 + 50, 18],
+    ])
   })
 
   test('has every reference whole', () => {
@@ -91,6 +131,22 @@ interface Contents {
   readonly schema: readonly unknown[]
   readonly migrations: readonly unknown[]
   readonly brokenReferences: readonly unknown[]
+}
+
+/** The named columns of a table's rows; a check after a column says whether the value passes, where there is one. */
+function columnsOf(
+  { rows }: Contents,
+  table: string,
+  ...picked: (string | ((value: unknown) => boolean))[]
+): unknown[][] {
+  return (rows[table] ?? []).map((row) =>
+    picked.flatMap((name, index) => {
+      if (typeof name !== 'string') return []
+      const check = picked[index + 1]
+      const value = row[name]
+      return [typeof check === 'function' && value !== null ? check(value) : value]
+    }),
+  )
 }
 
 function contentsOf(path: string): Contents {

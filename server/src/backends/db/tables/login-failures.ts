@@ -1,4 +1,4 @@
-/** Key: subject (`address:…` or `account:…`). Rows older than the window count for nothing and are dropped. */
+/** Key: subject (`address:…` or `account:…`). Index: (failed_at). Rows older than the window count for nothing and are dropped. */
 export interface LoginFailuresTable {
   subject: string
   failures: number

@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, suite, type TestContext, test } from 'node:test'
+import { digestOf } from '@berth/oci'
+import { type Core, createCore } from '@berth/server/app.ts'
+import type { Config } from '@berth/server/config/config.ts'
+import { keysOf } from '@berth/server/start/prepare.ts'
+import { prepareFolder, run } from '../../test/run.ts'
+
+let data: string
+let core: Core
+let config: Config
+beforeEach(async () => {
+  data = mkdtempSync(join(tmpdir(), 'berth-gc-'))
+  ;({ config } = await prepareFolder(data))
+  // As a running server has it.
+  core = await createCore(config, await keysOf(config))
+})
+afterEach(async () => {
+  await core.dispose()
+  rmSync(data, { recursive: true })
+})
+
+const gc = (t: TestContext, ...flags: string[]) => run(t, ['gc', '--data', data, ...flags])
+const place = { registry: 'berth', repository: 'team/app' }
+const content = Buffer.from('a blob that no manifest names')
+const digest = digestOf('sha256', content)
+
+async function pushBlob(): Promise<void> {
+  await core.registry.pushBlob(
+    place,
+    digest,
+    (async function* () {
+      yield content
+    })(),
+  )
+  await new Promise((resolve) => setTimeout(resolve, 2)) // it must be older than "now"
+}
+
+const isThere = () =>
+  core.registry.getBlob(place, digest).then(
+    () => true,
+    () => false,
+  )
+
+suite('berth gc', () => {
+  test('on a store without garbage › says so', async (t) => {
+    assert.deepEqual(await gc(t), { code: 0, stdout: 'There was nothing to remove.\n', stderr: '' })
+    assert.equal((await gc(t, '--dry-run')).stdout, 'Nothing would be removed.\n')
+  })
+
+  test('tells by reason what goes, why, and how many bytes; a dry run the same, and it stays', async (t) => {
+    await pushBlob()
+    const table = (heading: string) => [
+      `${heading.padEnd(16)}  number  bytes  because`,
+      'unused link            1    0 B  no manifest of the repository has named the blob for 0s',
+      'unlinked blob          1   29 B  no repository has had it for 0s',
+      'in all                 2   29 B',
+      '',
+    ]
+    const told = await gc(t, '--dry-run', '--grace', '0s')
+    assert.deepEqual(told.stdout.split('\n'), table('would be removed'))
+    assert.equal(await isThere(), true)
+    const done = await gc(t, '--grace', '0s')
+    assert.deepEqual(
+      done.stdout.split('\n').map((line) => line.replace(/ +/g, ' ')),
+      table('removed').map((line) => line.replace(/ +/g, ' ')),
+    )
+    assert.equal(await isThere(), false)
+    assert.equal((await gc(t, '--grace', '0s')).stdout, 'There was nothing to remove.\n')
+  })
+
+  test('keeps to the grace that the server was last started with', async (t) => {
+    await pushBlob()
+    assert.equal((await gc(t)).stdout, 'There was nothing to remove.\n')
+    const started = JSON.parse(readFileSync(join(data, 'last-start.json'), 'utf8'))
+    assert.deepEqual([started['gc-grace'], started['upload-expiry']], ['1d', '7d'])
+  })
+
+  test('--verbose › every single thing; --json › one object a line, the sums at the end', async (t) => {
+    await pushBlob()
+    const lines = (await gc(t, '--dry-run', '--grace', '0s', '--verbose')).stdout.split('\n')
+    assert.match(lines[0] ?? '', new RegExp(`^unused link: ${digest} in berth/team/app, since 20\\d\\d-.*Z$`))
+    assert.match(lines[1] ?? '', new RegExp(`^unlinked blob: ${digest}, since 20\\d\\d-.*Z, 29 B$`))
+    const said = (await gc(t, '--grace', '0s', '--json', '--verbose')).stdout.trim().split('\n')
+    const [link, blob, sums] = said.map((line) => JSON.parse(line))
+    assert.deepEqual(
+      [link.reason, link.repository, blob.name, blob.bytes],
+      ['unused link', 'berth/team/app', digest, 29],
+    )
+    assert.deepEqual(sums, {
+      dryRun: false,
+      entries: 2,
+      bytes: 29,
+      reasons: [
+        { reason: 'unused link', entries: 1, bytes: 0 },
+        { reason: 'unlinked blob', entries: 1, bytes: 29 },
+      ],
+    })
+  })
+
+  test('removes untagged manifests only when it is asked to', async (t) => {
+    await pushBlob()
+    const mediaType = 'application/vnd.oci.image.manifest.v1+json'
+    const named = { mediaType: 'text/plain', digest, size: content.length }
+    const manifest = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, config: named, layers: [named] }))
+    const pushed = await core.registry.putManifest(place, { tag: 'v1' }, mediaType, manifest)
+    await core.registry.deleteManifest(place, { tag: 'v1' })
+    await new Promise((resolve) => setTimeout(resolve, 2))
+    assert.equal((await gc(t, '--grace', '0s')).stdout, 'There was nothing to remove.\n')
+    assert.equal((await gc(t, '--untagged')).stdout, 'There was nothing to remove.\n', 'not within the grace')
+    const { stdout } = await gc(t, '--untagged', '--older-than', '0s')
+    assert.match(stdout, /^untagged manifest +1 +\d+ B +no tag, no index and no subject for 0s$/m)
+    await assert.rejects(core.registry.getManifest(place, { digest: pushed.digest }))
+  })
+
+  test('a wrong duration, or --older-than alone › a sentence, exit code 2', async (t) => {
+    const wrong = await gc(t, '--grace', '1 day')
+    const stderr = 'berth: --grace: must be a duration such as 30s, 10m, 24h or 7d\n'
+    assert.deepEqual(wrong, { code: 2, stdout: '', stderr })
+    const alone = await gc(t, '--older-than', '1d')
+    assert.deepEqual(alone, { code: 2, stdout: '', stderr: 'berth: --older-than: needs --untagged too\n' })
+  })
+})

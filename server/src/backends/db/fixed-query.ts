@@ -1,0 +1,64 @@
+/** Queries whose text never changes: written with Kysely like all others, but built and compiled once instead of for every read. */
+import type { CompiledQuery, Kysely } from 'kysely'
+import type { Tables } from './tables/index.ts'
+
+/** Stands for the value of a parameter: `param('digest')`. */
+export type Parameter<Parameters> = <Name extends keyof Parameters & string>(name: Name) => Parameters[Name]
+
+export interface FixedQuery<Parameters, Row> {
+  readonly build: (db: Kysely<Tables>, param: Parameter<Parameters>) => { compile(): CompiledQuery<Row> }
+}
+
+/**
+ * `fixedQuery<{ digest: string }>()((db, param) => db.selectFrom('blobs').where('digest', '=', param('digest')).select('size'))`
+ * The query may not look at a parameter's value while it is built: there is none yet.
+ */
+export function fixedQuery<Parameters extends object>() {
+  return <Row>(build: FixedQuery<Parameters, Row>['build']): FixedQuery<Parameters, Row> => ({ build })
+}
+
+/** A query as its dialect spells it, and the names of its parameters in the order of their places. */
+export interface CompiledFixedQuery {
+  readonly compiled: CompiledQuery
+  valuesOf(parameters: object): unknown[]
+}
+
+/** Keeps what was compiled; one for each database, because dialects differ. */
+export class FixedQueries {
+  readonly #db: Kysely<Tables>
+  readonly #known = new WeakMap<FixedQuery<never, unknown>, CompiledFixedQuery>()
+
+  /** db: compiles only, and need have no connection. */
+  constructor(db: Kysely<Tables>) {
+    this.#db = db
+  }
+
+  get<Parameters, Row>(query: FixedQuery<Parameters, Row>): CompiledFixedQuery {
+    const known = this.#known.get(query as FixedQuery<never, unknown>)
+    if (known !== undefined) return known
+    const made = compile(this.#db, query)
+    this.#known.set(query as FixedQuery<never, unknown>, made)
+    return made
+  }
+}
+
+class Place {
+  readonly name: string
+
+  constructor(name: string) {
+    this.name = name
+  }
+}
+
+function compile<Parameters, Row>(db: Kysely<Tables>, { build }: FixedQuery<Parameters, Row>): CompiledFixedQuery {
+  const param = ((name: string) => new Place(name)) as unknown as Parameter<Parameters>
+  const compiled = build(db, param).compile()
+  const places = compiled.parameters
+  return {
+    compiled,
+    valuesOf(parameters) {
+      const values = parameters as Readonly<Record<string, unknown>>
+      return places.map((place) => (place instanceof Place ? values[place.name] : place))
+    },
+  }
+}

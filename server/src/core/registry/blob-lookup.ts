@@ -1,0 +1,140 @@
+/** Finding a blob: one prepared statement; small ones from memory where they were read before. */
+import type { Digest } from '@berth/oci'
+import type { BlobStore, ByteRange } from '../../backends/blobs/blob-store.ts'
+import type { Database } from '../../backends/db/database.ts'
+import { fixedQuery } from '../../backends/db/fixed-query.ts'
+import { BoundedBytes } from '../../base/bounded-bytes.ts'
+import type { Clock } from '../../base/clock.ts'
+import { Fault } from '../../base/fault.ts'
+import { markDamaged } from './integrity/damage.ts'
+import type { LinkRenewal } from './links.ts'
+import { type Place, repositoryAt } from './place.ts'
+import { createContentVerifier, DamagedContent } from './verified-content.ts'
+
+export interface Blob {
+  readonly digest: Digest
+  /** Bytes. */
+  readonly size: number
+  /** A chunk is valid only until the next one is asked for. Fails before the last bytes of a blob that is damaged. */
+  read(range?: ByteRange): Promise<Uint8Array | AsyncIterable<Uint8Array>>
+  /** An address that hands the whole blob to whoever knows it, for a while. Absent where the store has no such. */
+  link?(): Promise<URL>
+}
+
+export interface BlobLookup {
+  /** Faults: `blobUnknown`, also for a blob that only other repositories have, and for one that is known to be damaged. */
+  getBlob(place: Place, digest: Digest): Promise<Blob>
+  /**
+   * As `getBlob`, for a client that asks whether it must push the blob: one that is told "no" gets time to name the blob in
+   * a manifest, also when nothing has named it for long.
+   */
+  statBlob(place: Place, digest: Digest): Promise<Blob>
+}
+
+/** So many bytes of small blobs are kept in a process. */
+const keptBytes = 16 * 1024 * 1024
+const largestKept = 64 * 1024
+
+/** ACR's are good for 20 to 30 minutes. */
+const linkSeconds = 20 * 60
+
+const linkedBlob = fixedQuery<Place & { readonly digest: string }>()((db, param) =>
+  repositoryAt(db, { registry: param('registry'), repository: param('repository') })
+    .innerJoin('repository_blobs', 'repository_blobs.repository_id', 'repositories.id')
+    .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
+    .where('repository_blobs.digest', '=', param('digest'))
+    .where('blobs.damaged_at', 'is', null)
+    .select(['blobs.size', 'blobs.scrubbed_at', 'repository_blobs.repository_id', 'repository_blobs.unused_since']),
+)
+
+interface FoundBlob {
+  readonly digest: Digest
+  readonly size: number
+  readonly scrubbed_at: string
+  readonly repository_id: number
+  readonly unused_since: string | null
+}
+
+/**
+ * Only bytes are remembered, by their digest. Whether the repository has the blob is asked each time, so a delete on
+ * another process is seen at once.
+ */
+export function createBlobLookup(db: Database, store: BlobStore, clock: Clock, renewLink: LinkRenewal): BlobLookup {
+  const kept = new BoundedBytes<Digest>(keptBytes)
+  const verifier = createContentVerifier(clock)
+
+  /** The row as it was found guards the mark, so that it does not hit a blob that somebody has healed meanwhile. */
+  async function* noticingDamage(
+    row: FoundBlob,
+    chunks: AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      yield* chunks
+    } catch (error) {
+      if (error instanceof DamagedContent) await markDamaged(db, clock, row)
+      throw error
+    }
+  }
+
+  async function readWhole(row: FoundBlob): Promise<Uint8Array | AsyncIterable<Uint8Array>> {
+    const { digest, size } = row
+    const chunks = noticingDamage(row, verifier.verified(digest, size, await readBlob(store, digest, size)))
+    if (size > largestKept) return chunks
+    const content = await collect(chunks, size)
+    kept.set(digest, content)
+    return content
+  }
+
+  async function find({ registry, repository }: Place, digest: Digest): Promise<FoundBlob> {
+    const [row] = await db.select(linkedBlob, { registry, repository, digest })
+    if (row === undefined) throw new Fault('blobUnknown', { digest })
+    return { digest, ...row }
+  }
+
+  const blobOf = (row: FoundBlob): Blob => {
+    const { digest, size } = row
+    return {
+      digest,
+      size,
+      async read(range) {
+        const content = kept.get(digest)
+        if (content !== undefined) return range === undefined ? content : content.subarray(range.start, range.end + 1)
+        return range === undefined ? readWhole(row) : readBlob(store, digest, size, range)
+      },
+      ...(store.link && { link: () => store.link!(digest, { ttlSeconds: linkSeconds }) }),
+    }
+  }
+
+  return {
+    async getBlob(place, digest) {
+      return blobOf(await find(place, digest))
+    },
+
+    async statBlob(place, digest) {
+      const row = await find(place, digest)
+      if (!(await renewLink(row.repository_id, digest, row.unused_since))) throw new Fault('blobUnknown', { digest })
+      return blobOf(row)
+    },
+  }
+}
+
+/** Opens a blob whose size the database knows: a file that has lost bytes fails before the first one is sent. */
+export function readBlob(
+  store: BlobStore,
+  digest: Digest,
+  size: number,
+  range: ByteRange = { start: 0, end: size - 1 },
+): Promise<AsyncIterable<Uint8Array>> {
+  return size === 0 ? store.read(digest) : store.read(digest, range)
+}
+
+async function collect(chunks: AsyncIterable<Uint8Array>, size: number): Promise<Uint8Array> {
+  const content = new Uint8Array(size)
+  let filled = 0
+  for await (const chunk of chunks) {
+    content.set(chunk, filled)
+    filled += chunk.length
+  }
+  if (filled !== size) throw new Error(`a blob of ${size} bytes ended after ${filled}`)
+  return content
+}

@@ -1,0 +1,238 @@
+/**
+ * Links that no manifest uses, and blobs that no repository links.
+ *
+ * **Bytes go in the transaction that takes the blob's row**, so that whoever is about to store or link the same digest
+ * comes before it or after it. What can happen at the same time, in any process:
+ *
+ * - *A push of the digest.* Before its bytes reach their place, it writes `committing_digest` and the blob's row, in one
+ *   transaction. If that comes first, the collection finds the session and leaves the blob. If the collection is first, the
+ *   push waits for it (a single writer on SQLite, the row's lock on PostgreSQL), and the bytes are gone before the push puts
+ *   its own there. Its last transaction links the blob only if the session is still its own: from the first to the last the
+ *   session has kept the collection away.
+ * - *A mount, or a manifest that names the blob.* Both need a link in the registry or repository, and a blob with a link is
+ *   not collected. The last link may be removed meanwhile; then that transaction has written the blob's row, and the mount,
+ *   which writes it too, is repeated by PostgreSQL and finds no link any more.
+ * - *A client that was told "it is there".* Every such answer renews a link that has been unused for half the grace.
+ * - *The transaction fails after bytes have gone* (a conflict, a lost connection, a power cut). Then a row without links and
+ *   without bytes is left. Nobody can read it; a push of the digest puts the bytes back before it links it; the next
+ *   collection takes the row.
+ * - *A power cut after the commit.* File systems may bring the bytes back: bytes that nobody names, found by `berth fsck`.
+ *   And the other way round: on SQLite, others see a commit before it is on the disk. If bytes went because of an unlink
+ *   that a power cut takes back, a linked blob would be without them. So what was found to be unlinked is made durable
+ *   before its bytes go, and what came to be unlinked since then is not old enough (`cutoffs` are from before).
+ */
+import type { ExpressionBuilder } from 'kysely'
+import type { Tables } from '../../../backends/db/tables/index.ts'
+import { storedDigest } from '../blobs.ts'
+import { thenBreathe } from '../breath.ts'
+import { isLinked, isNamed, unlinkBlobs } from '../links.ts'
+import { type Batch, type Cutoffs, type Garbage, inGroups, type Parts, planned, type Step } from './step.ts'
+import { isAbandoned } from './uploads.ts'
+
+interface UnusedLink {
+  readonly repositoryId: number
+  readonly digest: string
+  readonly garbage: Garbage
+}
+
+/** Links that no manifest of their repository has named for the grace. Their bytes are what the next step is about. */
+export function unusedLinks({ db, signal }: Parts, cutoffs: Cutoffs): Step<UnusedLink> {
+  async function* plan(): AsyncGenerator<Batch<UnusedLink>> {
+    for (let last = { unused_since: '', repository_id: -1, digest: '' }; ; ) {
+      const rows = await db.read((tables) =>
+        tables
+          .selectFrom('repository_blobs')
+          .innerJoin('blobs', 'blobs.digest', 'repository_blobs.digest')
+          .innerJoin('repositories', 'repositories.id', 'repository_blobs.repository_id')
+          .innerJoin('registries', 'registries.id', 'repositories.registry_id')
+          .where('repository_blobs.unused_since', '<', cutoffs.unused)
+          .where(({ eb, refTuple, tuple }) =>
+            eb(
+              refTuple('repository_blobs.unused_since', 'repository_blobs.repository_id', 'repository_blobs.digest'),
+              '>',
+              tuple(last.unused_since, last.repository_id, last.digest),
+            ),
+          )
+          .orderBy('repository_blobs.unused_since')
+          .orderBy('repository_blobs.repository_id')
+          .orderBy('repository_blobs.digest')
+          .limit(planned)
+          .select(['unused_since', 'repository_blobs.repository_id', 'repository_blobs.digest', 'blobs.size'])
+          .select(['repositories.name as repository', 'registries.name as registry'])
+          .select((row) => areLastLinks(row, cutoffs).as('last_links'))
+          .select((row) => isBeingCommitted(row, cutoffs).as('committing'))
+          .execute(),
+      )
+      last = lastOf(rows) ?? last
+      if (rows.length === 0) return
+      const work = rows.map((row) => ({
+        repositoryId: row.repository_id,
+        digest: row.digest,
+        garbage: {
+          reason: 'unused link' as const,
+          name: row.digest,
+          repository: `${row.registry}/${row.repository}`,
+          since: row.unused_since ?? '',
+          bytes: 0,
+        },
+      }))
+      const following = rows
+        .filter((row) => row.last_links && !row.committing)
+        .map((row) => ({
+          reason: 'unlinked blob' as const,
+          name: row.digest,
+          since: row.unused_since ?? '',
+          bytes: row.size,
+        }))
+      yield { work, garbage: [...work.map(({ garbage }) => garbage), ...following] }
+    }
+  }
+
+  async function* carryOut(work: readonly UnusedLink[]): AsyncGenerator<Garbage[]> {
+    for (const group of inGroups(work)) {
+      if (signal.aborted) return
+      yield await thenBreathe(() => unlink(group))
+    }
+  }
+
+  function unlink(group: readonly UnusedLink[]): Promise<Garbage[]> {
+    return db.write(
+      async (tables) => {
+        const gone: Garbage[] = []
+        for (const [repositoryId, links] of Map.groupBy(group, (link) => link.repositoryId)) {
+          const unused = await tables
+            .selectFrom('repository_blobs')
+            .where('repository_id', '=', repositoryId)
+            .where(
+              'digest',
+              'in',
+              links.map(({ digest }) => digest),
+            )
+            .where('unused_since', '<', cutoffs.unused)
+            .where((link) => link.not(isNamed(link)))
+            .orderBy('unused_since', 'desc')
+            .select(['digest', 'unused_since'])
+            .execute()
+          const digests = new Set(unused.map(({ digest }) => digest))
+          // The blobs have had their grace together with the links.
+          await unlinkBlobs(tables, repositoryId, [...digests], unused[0]?.unused_since ?? cutoffs.now)
+          gone.push(...links.filter(({ digest }) => digests.has(digest)).map(({ garbage }) => garbage))
+        }
+        return gone
+      },
+      { move: 'tidies' },
+    )
+  }
+
+  return { plan, carryOut }
+}
+
+/** Blobs that no repository has linked for the grace, and that no upload is about to link: their rows and bytes. */
+export function unlinkedBlobs({ db, store, signal }: Parts, cutoffs: Cutoffs): Step<Garbage> {
+  async function* plan(): AsyncGenerator<Batch<Garbage>> {
+    for (let last = { unlinked_since: '', digest: '' }; ; ) {
+      const rows = await db.read((tables) =>
+        tables
+          .selectFrom('blobs')
+          .where('unlinked_since', '<', cutoffs.unused)
+          .where(({ eb, refTuple, tuple }) =>
+            eb(refTuple('unlinked_since', 'digest'), '>', tuple(last.unlinked_since, last.digest)),
+          )
+          .orderBy('unlinked_since')
+          .orderBy('digest')
+          .limit(planned)
+          .select(['digest', 'size', 'unlinked_since'])
+          .select((row) => isBeingCommitted(row, cutoffs).as('committing'))
+          .execute(),
+      )
+      last = lastOf(rows) ?? last
+      if (rows.length === 0) return
+      const garbage = rows
+        .filter((row) => !row.committing)
+        .map((row) => ({
+          reason: 'unlinked blob' as const,
+          name: row.digest,
+          since: row.unlinked_since ?? '',
+          bytes: row.size,
+        }))
+      yield { work: garbage, garbage }
+    }
+  }
+
+  async function* carryOut(work: readonly Garbage[]): AsyncGenerator<Garbage[]> {
+    // A commit syncs everything that was committed before it.
+    await db.write(async () => undefined, { move: 'tidies' })
+    for (const group of inGroups(work)) {
+      if (signal.aborted) return
+      yield await thenBreathe(() => remove(group))
+      await store.freed?.()
+    }
+  }
+
+  function remove(group: readonly Garbage[]): Promise<Garbage[]> {
+    return db.write(
+      async (tables) => {
+        const rows = await tables
+          .deleteFrom('blobs')
+          .where(
+            'digest',
+            'in',
+            group.map(({ name }) => name),
+          )
+          .where('unlinked_since', '<', cutoffs.unused)
+          .where((blob) => blob.not(isLinked(blob)))
+          .where(({ not, exists, selectFrom, lit }) =>
+            not(
+              exists(
+                selectFrom('upload_sessions')
+                  .whereRef('upload_sessions.committing_digest', '=', 'blobs.digest')
+                  .select(lit(1).as('one')),
+              ),
+            ),
+          )
+          .returning('digest')
+          .execute()
+        // Inside the transaction, on purpose; see above.
+        await Promise.all(rows.map(({ digest }) => store.delete(storedDigest(digest))))
+        const gone = new Set(rows.map(({ digest }) => digest))
+        return group.filter(({ name }) => gone.has(name))
+      },
+      { sync: false, move: 'tidies' },
+    )
+  }
+
+  return { plan, carryOut }
+}
+
+/** Where the next page begins; the columns that are compared are never null. */
+function lastOf<Row extends object>(rows: readonly Row[]) {
+  return rows.at(-1) as { [Column in keyof Row]: NonNullable<Row[Column]> } | undefined
+}
+
+/** Whether it is the first of its blob's links, and all of them are unused: then the blob goes with them. */
+const areLastLinks = (link: ExpressionBuilder<Tables, 'repository_blobs'>, cutoffs: Cutoffs) => {
+  const others = link
+    .selectFrom('repository_blobs as other')
+    .whereRef('other.digest', '=', 'repository_blobs.digest')
+    .select((row) => row.lit(1).as('one'))
+  return link.and([
+    link.not(link.exists(others.whereRef('other.repository_id', '<', 'repository_blobs.repository_id'))),
+    link.not(
+      link.exists(
+        others.where((other) =>
+          other.or([other('other.unused_since', 'is', null), other('other.unused_since', '>=', cutoffs.unused)]),
+        ),
+      ),
+    ),
+  ])
+}
+
+/** Whether an upload is about to store the blob's bytes; one that is abandoned has gone before. */
+const isBeingCommitted = (blob: ExpressionBuilder<Tables, 'blobs'>, cutoffs: Cutoffs) =>
+  blob.exists(
+    blob
+      .selectFrom('upload_sessions')
+      .whereRef('upload_sessions.committing_digest', '=', 'blobs.digest')
+      .where((session) => session.not(isAbandoned(session, cutoffs)))
+      .select((row) => row.lit(1).as('one')),
+  )

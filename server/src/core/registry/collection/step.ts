@@ -1,0 +1,72 @@
+/** What the steps of a collection have in common. */
+import type { BlobStore } from '../../../backends/blobs/blob-store.ts'
+import type { Database } from '../../../backends/db/database.ts'
+import type { Clock } from '../../../base/clock.ts'
+
+/** Why something goes; docs/garbage-collection.md has the rules. In the order of the steps. */
+export const reasons = [
+  'abandoned upload',
+  'lost upload',
+  'referrer of a deleted manifest',
+  'untagged manifest',
+  'referrer of an untagged manifest',
+  'unused link',
+  'unlinked blob',
+] as const
+
+export type Reason = (typeof reasons)[number]
+
+/** Something that goes, or would go. */
+export interface Garbage {
+  readonly reason: Reason
+  /** A digest, or the name of an upload session. */
+  readonly name: string
+  /** `<registry>/<repository>`, for what is in one. */
+  readonly repository?: string
+  /** ISO time since when the reason holds. */
+  readonly since: string
+  /** What the store or the database gets back; 0 where that is not known, or nothing. */
+  readonly bytes: number
+}
+
+export interface Batch<Work> {
+  /** What is to be done; it is looked at again when it is. */
+  readonly work: readonly Work[]
+  /** What goes because of it, also in later steps: what a dry run tells. */
+  readonly garbage: readonly Garbage[]
+}
+
+/** One kind of garbage. */
+export interface Step<Work> {
+  /** Changes nothing. In batches, each found when it is asked for, by ranges of indexes. */
+  plan(): AsyncIterable<Batch<Work>>
+  /** Yields what has gone, as it goes; the rest was needed again, or somebody else was faster. Safe to repeat. */
+  carryOut(work: readonly Work[]): AsyncIterable<readonly Garbage[]>
+}
+
+export interface Parts {
+  readonly db: Database
+  readonly store: BlobStore
+  readonly clock: Clock
+  readonly signal: AbortSignal
+}
+
+/** The moments, fixed when the collection begins: what came about at them or later stays. ISO times. */
+export interface Cutoffs {
+  readonly now: string
+  /** For what has lost its last reference. */
+  readonly unused: string
+  /** For unfinished uploads. */
+  readonly uploads: string
+  /** For untagged manifests; undefined keeps them. */
+  readonly untagged: string | undefined
+}
+
+/** How much is looked for at once, and how much goes in one transaction. */
+export const planned = 200
+const together = 50
+
+/** As many as go in one transaction. */
+export function* inGroups<T>(items: readonly T[]): Generator<T[], void, undefined> {
+  for (let start = 0; start < items.length; start += together) yield items.slice(start, start + together)
+}

@@ -1,0 +1,50 @@
+/** The end of upload sessions that nobody will finish. */
+import type { DeleteQueryBuilder, DeleteResult } from 'kysely'
+import type { BlobStore } from '../../backends/blobs/blob-store.ts'
+import type { Database } from '../../backends/db/database.ts'
+import type { Tables } from '../../backends/db/tables/index.ts'
+import type { Clock } from '../../base/clock.ts'
+import { timestamp } from '../../base/timestamp.ts'
+import { storedDigest } from './blobs.ts'
+
+export interface UnfinishedUpload {
+  readonly id: string
+  readonly store_session: string
+  readonly committing_digest: string | null
+}
+
+type Sessions = DeleteQueryBuilder<Tables, 'upload_sessions', DeleteResult>
+
+/**
+ * Drops a session and its bytes, if `still` picks its row; answers whether it did.
+ * Bytes that are a blob's already, by a finish that died before its rows were written, get a row without links, so that the
+ * collection finds them.
+ */
+export async function dropUpload(
+  db: Database,
+  store: BlobStore,
+  clock: Clock,
+  upload: UnfinishedUpload,
+  still: (sessions: Sessions) => Sessions,
+): Promise<boolean> {
+  const digest = upload.committing_digest === null ? undefined : storedDigest(upload.committing_digest)
+  const left = digest && (await store.stat(digest))
+  const dropped = await db.write(
+    async (tables) => {
+      const sessions = tables.deleteFrom('upload_sessions').where('id', '=', upload.id)
+      if ((await still(sessions).executeTakeFirst()).numDeletedRows === 0n) return false
+      if (digest !== undefined && left !== undefined) {
+        const now = timestamp(clock)
+        await tables
+          .insertInto('blobs')
+          .values({ digest, size: left.size, created_at: now, unlinked_since: now })
+          .onConflict((conflict) => conflict.doNothing())
+          .execute()
+      }
+      return true
+    },
+    { sync: false, move: 'tidies' },
+  )
+  if (dropped) await store.abort(upload.store_session)
+  return dropped
+}

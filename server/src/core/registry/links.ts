@@ -1,0 +1,235 @@
+/**
+ * Which repository may read which blob: the only place that writes `repository_blobs`, so that counts, usage and review
+ * queues follow. Every function runs inside the caller's transaction.
+ *
+ * On PostgreSQL, transactions that would miss each other must write a common row. Whoever makes a blob's first link or
+ * removes its last one, or is about to store its bytes, writes its row in `blobs`; the collection deletes that row before
+ * it touches the bytes, and holds it until they are gone. See collection/blobs.ts.
+ */
+import type { Digest } from '@berth/oci'
+import type { ExpressionBuilder, Kysely } from 'kysely'
+import type { Database } from '../../backends/db/database.ts'
+import type { Tables } from '../../backends/db/tables/index.ts'
+import { batches } from '../../base/batches.ts'
+import type { Clock } from '../../base/clock.ts'
+import { timestamp } from '../../base/timestamp.ts'
+import { addToRegistry, addToRepository } from './usage.ts'
+
+/** Makes a stored blob readable in a repository. Repeating it renews a link that no manifest uses yet. */
+export async function linkBlob(
+  tables: Kysely<Tables>,
+  repositoryId: number,
+  digest: Digest,
+  now: string,
+): Promise<void> {
+  const made = await tables
+    .insertInto('repository_blobs')
+    .values({ repository_id: repositoryId, digest, created_at: now, unused_since: now })
+    .onConflict((conflict) => conflict.doNothing())
+    .returning('digest')
+    .executeTakeFirst()
+  if (made === undefined) {
+    await renew(tables, repositoryId, digest, now)
+    return
+  }
+  // A sparse manifest may have named it before it came.
+  await useLinks(tables, repositoryId, [digest], 'if named')
+  const { registry_id: registryId, links } = await tables
+    .insertInto('registry_blobs')
+    .columns(['registry_id', 'digest', 'links'])
+    .expression((query) =>
+      query
+        .selectFrom('repositories')
+        .where('id', '=', repositoryId)
+        .select((row) => ['registry_id', row.val(digest).as('digest'), row.lit(1).as('links')]),
+    )
+    .onConflict((conflict) =>
+      conflict
+        .columns(['registry_id', 'digest'])
+        .doUpdateSet((row) => ({ links: row('registry_blobs.links', '+', 1) })),
+    )
+    .returning(['registry_id', 'links'])
+    .executeTakeFirstOrThrow()
+  const { size } = await tables
+    .updateTable('blobs')
+    .set({ unlinked_since: null })
+    .where('digest', '=', digest)
+    .returning('size')
+    .executeTakeFirstOrThrow()
+  await addToRepository(tables, repositoryId, { blobBytes: size, manifestBytes: 0 })
+  if (links === 1) await addToRegistry(tables, registryId, { blobBytes: size, manifestBytes: 0 })
+}
+
+/**
+ * Removes links that the repository has; the caller has made sure that no manifest of it needs them.
+ * since: from when on the bytes count as unlinked where these were the last links.
+ */
+export async function unlinkBlobs(
+  tables: Kysely<Tables>,
+  repositoryId: number,
+  digests: readonly string[],
+  since: string,
+): Promise<void> {
+  for (const batch of batches(digests)) {
+    const gone = await tables
+      .deleteFrom('repository_blobs')
+      .where('repository_id', '=', repositoryId)
+      .where('digest', 'in', batch)
+      .returning('digest')
+      .execute()
+    if (gone.length > 0) {
+      await afterUnlink(
+        tables,
+        repositoryId,
+        gone.map((row) => row.digest),
+        since,
+      )
+    }
+  }
+}
+
+/** What follows from links that are gone, a batch at most. */
+async function afterUnlink(
+  tables: Kysely<Tables>,
+  repositoryId: number,
+  digests: readonly string[],
+  since: string,
+): Promise<void> {
+  const { registry_id: registryId } = await tables
+    .selectFrom('repositories')
+    .where('id', '=', repositoryId)
+    .select('registry_id')
+    .executeTakeFirstOrThrow()
+  const rows = await tables.selectFrom('blobs').where('digest', 'in', digests).select(['digest', 'size']).execute()
+  const sizes = new Map(rows.map((row) => [row.digest, row.size]))
+  const bytesOf = (some: readonly string[]) => some.reduce((sum, digest) => sum + (sizes.get(digest) ?? 0), 0)
+  await addToRepository(tables, repositoryId, { blobBytes: -bytesOf(digests), manifestBytes: 0 })
+  await tables
+    .updateTable('registry_blobs')
+    .set((row) => ({ links: row('links', '-', 1) }))
+    .where('registry_id', '=', registryId)
+    .where('digest', 'in', digests)
+    .execute()
+  const left = await tables
+    .deleteFrom('registry_blobs')
+    .where('registry_id', '=', registryId)
+    .where('digest', 'in', digests)
+    .where('links', '=', 0)
+    .returning('digest')
+    .execute()
+  if (left.length === 0) return
+  const gone = left.map((row) => row.digest)
+  await addToRegistry(tables, registryId, { blobBytes: -bytesOf(gone), manifestBytes: 0 })
+  await tables
+    .updateTable('blobs')
+    .set({ unlinked_since: since })
+    .where('digest', 'in', gone)
+    .where((blob) => blob.not(isLinked(blob)))
+    .execute()
+}
+
+/**
+ * For whoever is about to tell a client that a blob is there, so that the client has time to name it in a manifest: renews
+ * a link that nothing has used for half the grace. False when the link has gone meanwhile: then the blob is not there.
+ * unusedSince: the link's, as it was just read. Costs nothing but for links in the review queue.
+ */
+export type LinkRenewal = (repositoryId: number, digest: Digest, unusedSince: string | null) => Promise<boolean>
+
+/** graceMs: how long the collection leaves a link that no manifest names. */
+export function createLinkRenewal(db: Database, clock: Clock, graceMs: number): LinkRenewal {
+  return async (repositoryId, digest, unusedSince) => {
+    if (unusedSince === null || clock.now() - Date.parse(unusedSince) <= graceMs / 2) return true
+    return db.write(
+      async (tables) => {
+        const link = await tables
+          .selectFrom('repository_blobs')
+          .where('repository_id', '=', repositoryId)
+          .where('digest', '=', digest)
+          .select('digest')
+          .executeTakeFirst()
+        if (link !== undefined) await renew(tables, repositoryId, digest, timestamp(clock))
+        return link !== undefined
+      },
+      { sync: false },
+    )
+  }
+}
+
+async function renew(tables: Kysely<Tables>, repositoryId: number, digest: Digest, now: string): Promise<void> {
+  await tables
+    .updateTable('repository_blobs')
+    .set({ unused_since: now })
+    .where('repository_id', '=', repositoryId)
+    .where('digest', '=', digest)
+    .where('unused_since', 'is not', null)
+    .execute()
+}
+
+/** Takes the repository's links out of the review queue, because a manifest names them. */
+export async function useLinks(
+  tables: Kysely<Tables>,
+  repositoryId: number,
+  digests: readonly string[],
+  when: 'always' | 'if named' = 'always',
+): Promise<void> {
+  for (const batch of batches(digests)) {
+    await tables
+      .updateTable('repository_blobs')
+      .set({ unused_since: null })
+      .where('repository_id', '=', repositoryId)
+      .where('digest', 'in', batch)
+      .where('unused_since', 'is not', null)
+      .$if(when === 'if named', (update) => update.where(isNamed))
+      .execute()
+  }
+}
+
+/** Puts the repository's links into the review queue that no manifest names any more. */
+export async function reviewLinks(
+  tables: Kysely<Tables>,
+  repositoryId: number,
+  digests: readonly string[],
+  now: string,
+): Promise<void> {
+  for (const batch of batches(digests)) {
+    await tables
+      .updateTable('repository_blobs')
+      .set({ unused_since: now })
+      .where('repository_id', '=', repositoryId)
+      .where('digest', 'in', batch)
+      .where('unused_since', 'is', null)
+      .where((link) => link.not(isNamed(link)))
+      .execute()
+  }
+}
+
+/**
+ * For whoever is about to store a blob's bytes. Changes nothing, but excludes a collection of the blob; a digest without a
+ * row is nobody's to collect.
+ */
+export async function touchBlob(tables: Kysely<Tables>, digest: string): Promise<void> {
+  await tables
+    .updateTable('blobs')
+    .set((row) => ({ size: row.ref('size') }))
+    .where('digest', '=', digest)
+    .execute()
+}
+
+/** Whether a manifest of the link's repository names it. */
+export const isNamed = (link: ExpressionBuilder<Tables, 'repository_blobs'>) =>
+  link.exists(
+    link
+      .selectFrom('manifest_references as named')
+      .whereRef('named.digest', '=', 'repository_blobs.digest')
+      .whereRef('named.repository_id', '=', 'repository_blobs.repository_id')
+      .select((row) => row.lit(1).as('one')),
+  )
+
+/** Whether any repository links the blob. */
+export const isLinked = (blob: ExpressionBuilder<Tables, 'blobs'>) =>
+  blob.exists(
+    blob
+      .selectFrom('repository_blobs as link')
+      .whereRef('link.digest', '=', 'blobs.digest')
+      .select((row) => row.lit(1).as('one')),
+  )

@@ -1,0 +1,85 @@
+/**
+ * How many bytes are stored, exact at every moment. A repository counts the distinct blobs that it links and its manifests;
+ * a registry counts each blob that any of its repositories links once, and all their manifests.
+ */
+import type { Kysely } from 'kysely'
+import type { Database } from '../../backends/db/database.ts'
+import type { Tables } from '../../backends/db/tables/index.ts'
+import { Fault } from '../../base/fault.ts'
+import { repositoryAt } from './place.ts'
+
+export interface Usage {
+  /** Bytes of the distinct blobs. */
+  readonly blobBytes: number
+  readonly manifestBytes: number
+}
+
+export interface UsageReader {
+  /** Of a whole registry, or of one repository. Faults: `repositoryUnknown`, also for a registry that is not there. */
+  usageOf(of: { readonly registry: string; readonly repository?: string }): Promise<Usage>
+}
+
+/** Writers add to one of so many rows, by chance: on PostgreSQL two that meet on a row make each other repeat. */
+const shards = 8
+
+export function createUsageReader(db: Database): UsageReader {
+  return {
+    async usageOf({ registry, repository }) {
+      return db.read(async (tables) => {
+        const rows =
+          repository === undefined
+            ? await tables
+                .selectFrom('registries')
+                .leftJoin('registry_usage as counted', 'counted.registry_id', 'registries.id')
+                .where('registries.name', '=', registry)
+                .select(['counted.blob_bytes', 'counted.manifest_bytes'])
+                .execute()
+            : await repositoryAt(tables, { registry, repository })
+                .leftJoin('repository_usage as counted', 'counted.repository_id', 'repositories.id')
+                .select(['counted.blob_bytes', 'counted.manifest_bytes'])
+                .execute()
+        if (rows.length === 0) throw new Fault('repositoryUnknown', { repository: repository ?? '' })
+        return {
+          blobBytes: rows.reduce((sum, row) => sum + (row.blob_bytes ?? 0), 0),
+          manifestBytes: rows.reduce((sum, row) => sum + (row.manifest_bytes ?? 0), 0),
+        }
+      })
+    },
+  }
+}
+
+/** Adds to a registry's count; numbers below zero take away. */
+export async function addToRegistry(tables: Kysely<Tables>, registryId: number, change: Usage): Promise<void> {
+  if (change.blobBytes === 0 && change.manifestBytes === 0) return
+  await tables
+    .insertInto('registry_usage')
+    .values({ registry_id: registryId, ...rowOf(change) })
+    .onConflict((conflict) =>
+      conflict.columns(['registry_id', 'shard']).doUpdateSet((row) => ({
+        blob_bytes: row('registry_usage.blob_bytes', '+', change.blobBytes),
+        manifest_bytes: row('registry_usage.manifest_bytes', '+', change.manifestBytes),
+      })),
+    )
+    .execute()
+}
+
+/** Adds to a repository's count; numbers below zero take away. */
+export async function addToRepository(tables: Kysely<Tables>, repositoryId: number, change: Usage): Promise<void> {
+  if (change.blobBytes === 0 && change.manifestBytes === 0) return
+  await tables
+    .insertInto('repository_usage')
+    .values({ repository_id: repositoryId, ...rowOf(change) })
+    .onConflict((conflict) =>
+      conflict.columns(['repository_id', 'shard']).doUpdateSet((row) => ({
+        blob_bytes: row('repository_usage.blob_bytes', '+', change.blobBytes),
+        manifest_bytes: row('repository_usage.manifest_bytes', '+', change.manifestBytes),
+      })),
+    )
+    .execute()
+}
+
+const rowOf = ({ blobBytes, manifestBytes }: Usage) => ({
+  shard: Math.floor(Math.random() * shards),
+  blob_bytes: blobBytes,
+  manifest_bytes: manifestBytes,
+})

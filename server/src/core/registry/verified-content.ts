@@ -1,0 +1,58 @@
+/** Damaged bytes are never handed out whole: what is sent is hashed on the way, unless that was done a short while ago. */
+import { createHash } from 'node:crypto'
+import { algorithmOf, type Digest, toDigest } from '@berth/oci'
+import { BoundedCache } from '../../base/bounded-cache.ts'
+import type { Clock } from '../../base/clock.ts'
+
+/** Hashing costs as much as sending, so a blob that has just been proved good is believed for so long. */
+const believedMs = 60 * 60 * 1000
+const mostBelieved = 65_536
+
+/** What is stored under the digest has other bytes. */
+export class DamagedContent extends Error {
+  readonly digest: Digest
+
+  constructor(digest: Digest, actual: Digest) {
+    super(`${digest} is damaged: the stored bytes are ${actual}`)
+    this.digest = digest
+  }
+}
+
+export interface ContentVerifier {
+  /**
+   * All of a blob's bytes (`size` of them) as they come; the last chunk is given only once the whole has proved right.
+   * Throws `DamagedContent` in its place.
+   */
+  verified(digest: Digest, size: number, chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>
+}
+
+export function createContentVerifier(clock: Clock): ContentVerifier {
+  const proved = new BoundedCache<Digest, number>(mostBelieved)
+
+  async function* hashing(
+    digest: Digest,
+    size: number,
+    chunks: AsyncIterable<Uint8Array>,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const algorithm = algorithmOf(digest)
+    const hash = createHash(algorithm)
+    let received = 0
+    for await (const chunk of chunks) {
+      hash.update(chunk)
+      received += chunk.length
+      if (received >= size) {
+        const actual = toDigest(algorithm, hash.digest('hex'))
+        if (actual !== digest) throw new DamagedContent(digest, actual)
+        proved.set(digest, clock.now())
+      }
+      yield chunk
+    }
+  }
+
+  return {
+    verified(digest, size, chunks) {
+      const at = proved.get(digest)
+      return at !== undefined && clock.now() - at < believedMs ? chunks : hashing(digest, size, chunks)
+    },
+  }
+}
