@@ -1,6 +1,7 @@
 /** The few well-formed requests that campaigns need around their odd ones. */
 import { createHash } from 'node:crypto'
-import { Agent, request } from 'node:http'
+import http from 'node:http'
+import https from 'node:https'
 
 export interface Reply {
   readonly status: number
@@ -22,6 +23,8 @@ export interface AskOptions {
   readonly body?: Uint8Array
   /** Sends the body in so many pieces with a pause of a few milliseconds, without a Content-Length. */
   readonly pieces?: number
+  /** The last byte of the body waits for it: everything else is there already, so that requests end at the same moment. */
+  readonly lastByteAfter?: Promise<unknown>
   /** How long to wait for the answer; a minute unless given. */
   readonly patienceMs?: number
 }
@@ -36,14 +39,29 @@ export const basic = (username: string, password: string): string =>
 
 export const bearer = (token: string): string => `Bearer ${token}`
 
-/** Plain HTTP over kept connections. */
-export function createClient(port: number, authorization: string, agent = new Agent({ keepAlive: true })): Client {
-  const ask: Client['ask'] = (method, path, { headers = {}, body, pieces, patienceMs = 60_000 } = {}) =>
+export interface Wire {
+  /** PEM of the authority to trust: the client speaks TLS. Plain HTTP without it. */
+  readonly ca?: string
+  /** A connection for each request unless this is so. */
+  readonly keepAlive?: boolean
+}
+
+export function createClient(port: number, authorization: string, wire: Wire = { keepAlive: true }): Client {
+  const { ca, keepAlive = false } = wire
+  const agent = ca === undefined ? new http.Agent({ keepAlive }) : new https.Agent({ keepAlive, ca })
+  return clientOver(agent, port, authorization)
+}
+
+function clientOver(agent: http.Agent | https.Agent, port: number, authorization: string): Client {
+  const request = agent instanceof https.Agent ? https.request : http.request
+  const ask: Client['ask'] = (method, path, options = {}) =>
     new Promise((resolve, reject) => {
+      const { headers = {}, body, pieces, lastByteAfter, patienceMs = 60_000 } = options
       const framing = body === undefined || pieces !== undefined ? {} : { 'content-length': String(body.length) }
       const sent = request({
         agent,
         host: '127.0.0.1',
+        servername: 'localhost',
         port,
         method,
         path,
@@ -65,24 +83,49 @@ export function createClient(port: number, authorization: string, agent = new Ag
           resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(parts) }),
         )
       })
-      if (body === undefined || pieces === undefined) sent.end(body)
-      else void sendInPieces(sent, body, pieces)
+      if (body !== undefined && pieces !== undefined) void sendInPieces(sent, body, pieces)
+      else if (body !== undefined && lastByteAfter !== undefined) void sendAllButOne(sent, body, lastByteAfter)
+      else sent.end(body)
     })
   return {
     authorization,
     ask,
-    as: (other) => createClient(port, other, agent),
+    as: (other) => clientOver(agent, port, other),
     close: () => agent.destroy(),
   }
 }
 
-async function sendInPieces(sent: ReturnType<typeof request>, body: Uint8Array, pieces: number): Promise<void> {
+/** The same client; told is how many milliseconds each request took, and what came back, if anything. */
+export function timed(client: Client, tell: (ms: number, reply: Reply | undefined) => void): Client {
+  return {
+    ...client,
+    as: (authorization) => timed(client.as(authorization), tell),
+    async ask(...request) {
+      const started = performance.now()
+      let reply: Reply | undefined
+      try {
+        reply = await client.ask(...request)
+        return reply
+      } finally {
+        tell(performance.now() - started, reply)
+      }
+    },
+  }
+}
+
+async function sendInPieces(sent: http.ClientRequest, body: Uint8Array, pieces: number): Promise<void> {
   const size = Math.max(1, Math.ceil(body.length / pieces))
   for (let at = 0; at < body.length && !sent.destroyed; at += size) {
     sent.write(body.subarray(at, at + size))
     await new Promise((resolve) => setTimeout(resolve, 2))
   }
   sent.end()
+}
+
+async function sendAllButOne(sent: http.ClientRequest, body: Uint8Array, signal: Promise<unknown>): Promise<void> {
+  sent.write(body.subarray(0, -1))
+  await signal
+  if (!sent.destroyed) sent.end(body.subarray(-1))
 }
 
 /** Throws what came back unless the status is the one wanted. */

@@ -1,4 +1,4 @@
-// `npm run fuzz|chaos|measure -- [flags]`: one campaign on the pinned Node.
+// `npm run chaos|crowd|full-disk|fuzz|measure|races|rivals -- [flags]`: one campaign on the pinned Node.
 import { join } from 'node:path'
 import { root } from '../scripts/prepare.mjs'
 import { prepareOrExit, run } from '../scripts/run.mjs'

@@ -1,14 +1,16 @@
 /** The short form of the campaign; `npm run chaos` is the long one. */
-import assert from 'node:assert/strict'
 import test from 'node:test'
 import { randomSeed } from '../fuzz/random.ts'
-import { formatReport, runChaos } from './chaos.ts'
+import { assertClean } from '../report.ts'
+import { runChaos } from './chaos.ts'
 
 const seed = Number(process.env.CHAOS_SEED ?? randomSeed())
 
-test(`kill -9 in the middle of parallel pushes › 50 rounds: what was acknowledged is readable, nothing is partial (seed ${seed})`, async (context) => {
-  const report = await runChaos({ seed, rounds: 50 })
-  context.diagnostic(formatReport(report))
-  assert.deepEqual(report.problems, [], formatReport(report))
-  assert.ok(report.promised.manifests > 50, formatReport(report))
-})
+for (const [collecting, rounds, title] of [
+  [true, 14, 'with garbage collected all the time'],
+  [false, 8, 'without garbage collection'],
+] as const) {
+  test(`kill -9 in the middle of parallel pushes and deletions, ${title} › ${rounds} rounds: what must be there is, what must not is not, nothing is partial (seed ${seed})`, async (context) => {
+    assertClean(context, await runChaos({ seed, rounds, collecting }))
+  })
+}

@@ -1,4 +1,6 @@
 /** What the server has promised to whom, and what was under way when it died. Kept by the clients, in memory. */
+import { Tally } from '../report.ts'
+import { createRepositoryModel, type RepositoryModel } from './model.ts'
 
 export interface Sent {
   readonly what: string
@@ -7,64 +9,51 @@ export interface Sent {
 }
 
 export interface OpenUpload {
-  readonly repository: string
+  readonly repository: RepositoryModel
   /** Of the newest answer. */
   readonly location: string
   readonly bytes: Buffer
   readonly digest: string
   /** Bytes of the last acknowledged chunk and all before it. */
   readonly acknowledged: number
-  /** The closing PUT was sent and not answered. */
-  readonly ending: boolean
-  /** When a request to it got no answer, in milliseconds of `performance.now()`; undefined where none was under way. */
-  readonly lostAt?: number
-}
-
-export interface Tag {
-  readonly repository: string
-  readonly name: string
-  /** Where it points for sure, unless one of `possible` came after. */
-  acknowledged: string | undefined
-  /** Pushes without an answer since then. */
-  possible: string[]
+  /** What was sent last. */
+  readonly last: 'chunk' | 'end' | 'cancel'
+  /** That one got no answer: a killed process may hold the upload until the server starts again. */
+  readonly lost: boolean
 }
 
 export interface Journal {
-  readonly promised: { blobs: number; manifests: number; tags: number; megabytes: number }
-  /** `repository@digest` of what was acknowledged, and in which round's tally it still has to be verified. */
-  readonly blobs: Map<string, { readonly size: number; verified: boolean }>
-  readonly manifests: Map<string, { readonly bytes: Buffer; verified: boolean }>
-  readonly tags: Map<string, Tag>
+  /** Whether the server removes at once what no manifest names. */
+  readonly collecting: boolean
+  readonly repositories: ReadonlyMap<string, RepositoryModel>
+  repository(name: string): RepositoryModel
   readonly openUploads: OpenUpload[]
-  /** Sent, not answered: there or not there, but nothing in between. */
-  readonly attemptedBlobs: Set<string>
-  readonly attemptedManifests: Map<string, Buffer>
+  /** Locations of uploads that were cancelled, for the next look. */
+  readonly cancelled: string[]
+  readonly tally: Tally
   readonly problems: string[]
-  resumed: number
-  unanswered: number
-  carriedOut: number
-  stranded: number
   /** Notes a request on its way; resolves or rejects as it does. */
   track<T>(what: string, request: Promise<T>): Promise<T>
   /** Requests that are under way and were sent before then. */
   inFlightSince(time: number): Sent[]
 }
 
-export function createJournal(): Journal {
+export function createJournal(collecting: boolean): Journal {
   const underWay = new Set<Sent>()
-  const journal: Journal = {
-    promised: { blobs: 0, manifests: 0, tags: 0, megabytes: 0 },
-    blobs: new Map(),
-    manifests: new Map(),
-    tags: new Map(),
+  const repositories = new Map<string, RepositoryModel>()
+  const tally = new Tally()
+  return {
+    collecting,
+    repositories,
+    repository(name) {
+      const known = repositories.get(name) ?? createRepositoryModel(name)
+      repositories.set(name, known)
+      return known
+    },
     openUploads: [],
-    attemptedBlobs: new Set(),
-    attemptedManifests: new Map(),
+    cancelled: [],
+    tally,
     problems: [],
-    resumed: 0,
-    unanswered: 0,
-    carriedOut: 0,
-    stranded: 0,
     async track(what, request) {
       const sent: Sent = { what, since: performance.now(), outcome: 'under way' }
       underWay.add(sent)
@@ -74,7 +63,7 @@ export function createJournal(): Journal {
         return result
       } catch (error) {
         sent.outcome = 'lost'
-        journal.unanswered++
+        tally.add('requests without an answer')
         throw error
       } finally {
         underWay.delete(sent)
@@ -82,12 +71,4 @@ export function createJournal(): Journal {
     },
     inFlightSince: (time) => [...underWay].filter(({ since }) => since < time),
   }
-  return journal
-}
-
-export const keyOf = (repository: string, content: string) => `${repository}@${content}`
-
-export function splitKey(key: string): [repository: string, content: string] {
-  const at = key.indexOf('@')
-  return [key.slice(0, at), key.slice(at + 1)]
 }

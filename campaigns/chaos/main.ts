@@ -1,7 +1,11 @@
-/** `npm run chaos -- [--rounds 1000] [--seed 1] [--workers 2] [--pushers 8]`: the long form of the campaign. */
+/**
+ * `npm run chaos -- [--rounds 1000] [--seed 1] [--workers 2] [--pushers 8] [--gc on|off] [--tidy 150]`: the long form of the
+ * campaign. With `--gc on` garbage is collected all the time; `--tidy`: seconds to wait at the end until all of it is gone.
+ */
 import { parseArgs } from 'node:util'
 import { randomSeed } from '../fuzz/random.ts'
-import { formatReport, runChaos } from './chaos.ts'
+import { endWith } from '../report.ts'
+import { runChaos } from './chaos.ts'
 
 const { values } = parseArgs({
   options: {
@@ -9,15 +13,19 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(randomSeed()) },
     workers: { type: 'string', default: '2' },
     pushers: { type: 'string', default: '8' },
+    gc: { type: 'string', default: 'on' },
+    tidy: { type: 'string', default: '150' },
   },
 })
 console.log(`seed ${values.seed}`)
-const report = await runChaos({
-  seed: Number(values.seed),
-  rounds: Number(values.rounds),
-  workers: Number(values.workers),
-  pushers: Number(values.pushers),
-  say: console.log,
-})
-console.log(formatReport(report))
-process.exitCode = report.problems.length > 0 ? 1 : 0
+endWith(
+  await runChaos({
+    seed: Number(values.seed),
+    rounds: Number(values.rounds),
+    workers: Number(values.workers),
+    pushers: Number(values.pushers),
+    collecting: values.gc === 'on',
+    tidySeconds: Number(values.tidy),
+    say: console.log,
+  }),
+)
