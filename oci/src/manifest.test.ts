@@ -297,11 +297,17 @@ describe('manifest body', () => {
     assert.ok(performance.now() - before < 5000)
   })
 
-  test('as many unknown fields as fit the limit are parsed within seconds', () => {
-    const many = Object.fromEntries(Array.from({ length: 300_000 }, (_, index) => [`f${index}`, 0]))
-    const before = performance.now()
-    assert.equal(parse(anImage(many), mediaTypes.ociManifest).kind, 'image')
-    assert.ok(performance.now() - before < 5000)
+  test('as many unknown fields as fit the limit cost about what JSON costs, not its square', () => {
+    const body = anImage(Object.fromEntries(Array.from({ length: 300_000 }, (_, index) => [`f${index}`, 0])))
+    const text = JSON.stringify(body)
+    const took = (work: () => unknown) => {
+      const before = performance.now()
+      work()
+      return performance.now() - before
+    }
+    const plain = took(() => JSON.parse(text))
+    const ours = took(() => assert.equal(parse(body, mediaTypes.ociManifest).kind, 'image'))
+    assert.ok(ours < 50 * plain, `${ours} ms, and JSON alone ${plain} ms`)
   })
 
   test('the digest of a manifest is the digest of its bytes', () => {
