@@ -63,6 +63,15 @@ describe('an access token', () => {
     await assert.rejects(tokens.verifyAccessToken(text, 'berth.localhost'), refused)
   })
 
+  test('is good on a node whose clock is up to a minute behind, and no further', async () => {
+    const { tokens, clock } = start()
+    const { token: text } = await tokens.issueAccessToken({ ...subject, access, mountFrom: [] })
+    clock.advance(-61_000)
+    await assert.rejects(tokens.verifyAccessToken(text, 'berth.localhost'), refused)
+    clock.advance(1_000)
+    await tokens.verifyAccessToken(text, 'berth.localhost')
+  })
+
   test('is verified once and remembered, for its audience alone', async () => {
     const { tokens, lookUps } = start()
     const { token: text } = await tokens.issueAccessToken({ ...subject, access, mountFrom: [] })

@@ -11,6 +11,9 @@ import type { SigningKeys } from './signing-keys.ts'
 export const accessTokenSeconds = 75 * 60
 export const refreshTokenSeconds = 3 * 60 * 60
 
+/** How far the clocks of two nodes may be apart: a token of one is good on the other at once. */
+const skewSeconds = 60
+
 const issuer = 'Azure Container Registry'
 const algorithm = 'RS256'
 /** How many verified tokens are remembered, and up to which length: 16 MiB at most. */
@@ -77,7 +80,7 @@ export function createRegistryTokens(keys: SigningKeys, clock: Clock): RegistryT
       .setIssuer(issuer)
       .setAudience(audience)
       .setIssuedAt(now)
-      .setNotBefore(now)
+      .setNotBefore(now - skewSeconds)
       .setExpirationTime(now + seconds)
       .sign(key.privateKey)
     // Presented in a header, whose limit it must fit with room for the others.

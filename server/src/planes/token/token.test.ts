@@ -81,7 +81,7 @@ describe('GET /oauth2/token', () => {
       iss: 'Azure Container Registry',
       aud: 'berth.localhost',
       iat: now,
-      nbf: now,
+      nbf: now - 60,
       exp: now + 4500,
     })
   })
