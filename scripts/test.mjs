@@ -6,6 +6,9 @@ import { join } from 'node:path'
 import { root } from './prepare.mjs'
 import { compileCache, prepareOrExit, run } from './run.mjs'
 
+/** A test that hangs is to fail by its name, not to stop the whole run. */
+const longestMs = 20 * 60_000
+
 const args = process.argv.slice(2)
 const unit = args.includes('--unit')
 const flags = args.filter((arg) => arg.startsWith('-') && arg !== '--unit')
@@ -28,7 +31,11 @@ if (files.some((file) => file.startsWith('e2e/')) && existsSync(clients)) {
 }
 const withPostgres = process.env.DB === 'postgres' ? [join(root, 'server', 'test', 'with-postgres.ts'), node] : []
 process.exit(
-  await run(node, [...withPostgres, '--test', '--test-concurrency=2', ...flags, ...files], { cwd: root, env }),
+  await run(
+    node,
+    [...withPostgres, '--test', '--test-concurrency=2', `--test-timeout=${longestMs}`, ...flags, ...files],
+    { cwd: root, env },
+  ),
 )
 
 /** Paths below the root with forward slashes, in a stable order. */

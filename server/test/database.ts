@@ -1,6 +1,7 @@
 /** Databases for tests, each empty and of its own: in memory, or with `DB=postgres` on the PostgreSQL of `postgres.ts`. */
 import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 import type { Database } from '../src/backends/db/database.ts'
 import { openPostgres } from '../src/backends/db/postgres.ts'
@@ -22,7 +23,7 @@ export async function openTestDatabase({
 } = {}) {
   if (!onPostgreSql) return openSqlite({ file, clock })
   const { name, drop } = await createTestDatabase()
-  const db = await openPostgres({ server: (await testPostgres()).serverOf(name) })
+  const db = await openPostgres({ server: (await testPostgres()).serverOf(name), clock })
   const disposing: Database = {
     read: (fn) => db.read(fn),
     select: (query, parameters) => db.select(query, parameters),
@@ -71,13 +72,32 @@ let administer: ((statement: string) => Promise<void>) | undefined
 function queue(server: PostgresServer): (statement: string) => Promise<void> {
   const { host, port, user, password, database } = server
   const client = new pg.Client({ host, port, user, password, database })
+  client.on('error', () => undefined) // told to the next one who asks for something
   const socket = client.connection.stream as Socket
+  let waiting = 0
   let last: Promise<unknown> = client.connect()
   return async (statement) => {
-    socket.ref()
-    const done = last.then(() => client.query(statement))
+    if (waiting++ === 0) socket.ref()
+    const done = last.then(() => onceNobodyIsIn(() => client.query(statement)))
     last = done.catch(() => undefined) // told to whoever asked for it
-    await done.finally(() => socket.unref())
+    await done.finally(() => {
+      if (--waiting === 0) socket.unref()
+    })
+  }
+}
+
+const objectInUse = '55006'
+
+/** A server that is busy takes its time to see that a connection has ended. */
+async function onceNobodyIsIn(work: () => Promise<unknown>): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      await work()
+      return
+    } catch (error) {
+      if (!(error instanceof pg.DatabaseError) || error.code !== objectInUse || tries === 20) throw error
+    }
+    await pause(50 * tries)
   }
 }
 
@@ -90,7 +110,7 @@ async function makeTemplate(postgres: TestPostgres): Promise<void> {
     const making = `${template}_${process.pid}`
     await client.query(`create database ${making}`)
     await (await openPostgres({ server: postgres.serverOf(making) })).dispose()
-    await client.query(`alter database ${making} rename to ${template}`)
+    await onceNobodyIsIn(() => client.query(`alter database ${making} rename to ${template}`))
   })
 }
 
