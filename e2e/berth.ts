@@ -105,7 +105,7 @@ export async function startBerth({
   }
 }
 
-const isHealthy = (port: number): Promise<boolean> =>
+export const isHealthy = (port: number): Promise<boolean> =>
   fetch(`http://127.0.0.1:${port}/healthz`, { signal: AbortSignal.timeout(2000) }).then(
     async (response) => {
       await response.body?.cancel()

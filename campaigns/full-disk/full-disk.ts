@@ -29,15 +29,16 @@ export interface FullDiskOptions {
 
 /** What is left when a round begins, and what fills the rest. */
 const endings: readonly (readonly [title: string, Ending])[] = [
-  ['images on the last megabytes', { leaveAtMost: 3_000_000, push: pushImage }],
-  ['images on nothing', { leaveAtMost: 0, push: pushImage }],
+  ['images on the last megabytes', { leave: [500_000, 3_000_000], push: pushImage }],
+  ['images on nothing', { leave: [0, 0], push: pushImage }],
   // No bytes for the blob store, so that what does not fit is the database and its log.
-  ['manifests on the last kilobytes', { leaveAtMost: 200_000, push: pushNote }],
-  ['manifests on nothing', { leaveAtMost: 0, push: pushNote }],
+  ['manifests on the last kilobytes', { leave: [0, 200_000], push: pushNote }],
+  ['manifests on nothing', { leave: [0, 0], push: pushNote }],
 ]
 
 interface Ending {
-  readonly leaveAtMost: number
+  /** Bytes, at least and at most. */
+  readonly leave: readonly [number, number]
   readonly push: (pusher: Pusher) => Promise<void>
 }
 
@@ -76,8 +77,8 @@ export async function runFullDisk(options: FullDiskOptions): Promise<Report> {
   for (const pusher of pushers) await pushImage(pusher)
 
   for (let round = 1; round <= rounds && problems.length < problemsEnough; round++) {
-    const [ending, { leaveAtMost, push }] = endings[round % endings.length]!
-    disk.fill(random.integer(leaveAtMost + 1))
+    const [ending, { leave, push }] = endings[round % endings.length]!
+    disk.fill(random.between(...leave))
     await untilRefused({ program, reader, pushers, push, kept, random })
     tally.add(`rounds, ${ending}`)
     await verifyKept(reader, kept, `round ${round}, ${ending}, full`)
@@ -182,7 +183,7 @@ function leastOf({ rounds, pushers }: FullDiskOptions): Record<string, number> {
     'pulls meanwhile': each,
     'refused: begin of an upload': each,
     'refused: blob in one POST': each,
-    'refused in the middle of an upload': Math.floor(each / 2),
+    'refused in the middle of an upload': each,
     'refused: manifest': 2 * each * pushers,
     'taken: manifest': rounds * pushers,
   }
