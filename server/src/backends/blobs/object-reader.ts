@@ -1,5 +1,6 @@
 /** Reading an object as a stream that does not end early, whatever happens to the connection. */
 import type { Readable } from 'node:stream'
+import { noteUsedUp } from '../../base/used-up.ts'
 import type { ByteRange } from './blob-store.ts'
 import { networkTrouble, type ObjectBody, ObjectStoreError } from './object-store.ts'
 
@@ -46,6 +47,7 @@ export class ObjectReader implements AsyncIterableIterator<Uint8Array, undefined
     try {
       const chunk = await this.#nextChunk()
       this.#position += chunk.length
+      noteUsedUp(chunk.length) // the one before it, strictly speaking
       if (this.#position > this.#slice.end) throw new Error(`more than asked for came of ${this.#slice.name}`)
       return { done: false, value: chunk }
     } catch (error) {

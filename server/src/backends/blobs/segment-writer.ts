@@ -1,5 +1,6 @@
 /** From a client's bytes to segments in an object store, with bounded memory. */
 import type { Hash } from 'node:crypto'
+import { noteUsedUp } from '../../base/used-up.ts'
 import type { RetryingObjects } from './object-retries.ts'
 import { segmentName } from './object-session.ts'
 import type { Multipart } from './object-store.ts'
@@ -77,6 +78,7 @@ export class SegmentWriter implements Holder {
       this.#position += taken.length
       rest = rest.subarray(taken.length)
     }
+    noteUsedUp(chunk.length)
   }
 
   async #makeRoom(full: Buffer | undefined): Promise<void> {
