@@ -1,4 +1,5 @@
 /** One case: checked and warmed up on every registry, then measured in rounds, each registry once a round. */
+import { atRest } from './at-rest.ts'
 import { type Case, type Measurement, NotOffered } from './case.ts'
 import type { MemoryWatch } from './memory-watch.ts'
 import type { Options } from './options.ts'
@@ -40,6 +41,8 @@ export async function measureCase(question: Case, surroundings: Surroundings): P
             ? { kind: 'none', reason: error.message }
             : { kind: 'failed', reason: firstLine(error) }
       }
+      // What it has left to do must not slow the next one.
+      await atRest(registry)
     }
   }
 

@@ -1,8 +1,6 @@
 /** The registries of a run: each one's program, its store filled with what the cases need, started and at rest. */
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
-import { processesOfGroup } from '../campaigns/program.ts'
+import { atRest } from './at-rest.ts'
 import type { Case } from './case.ts'
 import type { Programs } from './cases/start.ts'
 import type { Options } from './options.ts'
@@ -53,12 +51,16 @@ export async function openStores(
     // A variant for writes has nothing to read.
     if (!kind.writesOnly) await fill(registry, sets, options.entries, smallSets, say)
     if (!kind.filledRunning) await registry.start()
-    await settle([registry], say)
+    await settled(registry)
     if (!kind.writesOnly) await pushLiveData(registry, data, sets)
     if (kind.name !== berthName || !cases.some(({ largeStore }) => largeStore)) return
     large = await program.open(join(options.folder, 'berth-large'))
     await fill(large, sets, options.large, largeSets, say)
     await large.start()
+  }
+
+  async function settled(...registries: readonly Registry[]): Promise<void> {
+    if (!(await atRest(...registries))) say(`not at rest: ${registries.map(({ kind }) => kind.name).join(', ')}`)
   }
 
   try {
@@ -74,7 +76,7 @@ export async function openStores(
         say(`${kind.name} ${failed.get(kind)}`)
       }
     }
-    await settle(stores.all, say)
+    await settled(...stores.all)
     return stores
   } catch (error) {
     await stores[Symbol.asyncDispose]()
@@ -106,38 +108,4 @@ async function fill(
   if (names.referrers !== undefined && sets.has(names.referrers)) {
     await timed('referrers', () => registry.seedManifests(manyReferrers(count)))
   }
-}
-
-const restShare = 0.1
-const restSeconds = 120
-
-/** Waits until what registries do in the background after a start (zot goes through all blobs) is over. */
-async function settle(registries: readonly Registry[], say: Say): Promise<void> {
-  const groups = registries.map(({ group }) => group).filter((group) => group !== undefined)
-  const deadline = performance.now() + restSeconds * 1000
-  for (let last = processorSeconds(groups); ; ) {
-    const from = performance.now()
-    await pause(500)
-    const now = processorSeconds(groups)
-    if ((now - last) / ((performance.now() - from) / 1000) < restShare) return
-    last = now
-    if (performance.now() > deadline) return say(`not everybody came to rest within ${restSeconds} s`)
-  }
-}
-
-const ticksPerSecond = 100
-
-/** What the processes of these groups have used so far. */
-function processorSeconds(groups: readonly number[]): number {
-  let ticks = 0
-  for (const pid of groups.flatMap(processesOfGroup)) {
-    try {
-      const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
-      const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-      ticks += Number(fields[11]) + Number(fields[12])
-    } catch {
-      // It ended meanwhile.
-    }
-  }
-  return ticks / ticksPerSecond
 }

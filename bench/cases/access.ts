@@ -1,9 +1,6 @@
 /** What Berth alone does: tokens, TLS, and pulls by anybody. The peers run with auth off and without TLS. */
 import type { Case } from '../case.ts'
-import { perSecond } from '../case.ts'
-import { createWire, expectStatus } from '../load/wire.ts'
-import { runWrk } from '../load/wrk.ts'
-import { basicOf, isBerth } from '../peers/berth.ts'
+import { isBerth } from '../peers/berth.ts'
 import type { Access } from '../peers/registry.ts'
 import { repositories } from '../seed/data-sets.ts'
 import { type LiveData, smallTag } from '../seed/live.ts'
@@ -17,30 +14,19 @@ export function accessCases(data: LiveData): Case[] {
   const smallAccess: Access = { repositories: [repositories.small] }
   const blobAccess: Access = { repositories: [repositories.blobs] }
   return [
-    {
+    requestCase({
       name: 'token/basic',
       title: 'token endpoint, password to access token',
-      unit: perSecond('tokens'),
       needs: ['small'],
       berthAlone: 'run with auth off',
-      async check(registry) {
-        if (!isBerth(registry)) return
-        const wire = createWire(registry.url, basicOf(registry.credentials!))
-        const answer = expectStatus(await wire.ask('GET', tokenPath), 200, 'the token endpoint')
-        wire.close()
-        if (!answer.body.includes('access_token')) throw new Error('the token endpoint answers without a token')
+      access: { password: true },
+      paths: () => [`/oauth2/token?service=127.0.0.1&scope=repository:${repositories.small}:pull`],
+      check(body) {
+        const { access_token: token } = JSON.parse(body.toString('utf8')) as { access_token?: string }
+        if (token?.split('.').length !== 3) throw new Error('the answer has no access token')
       },
-      async measure(registry, { seconds }) {
-        const headers = { Authorization: basicOf(registry.credentials!) }
-        const {
-          requests,
-          seconds: took,
-          p50,
-          p99,
-        } = await runWrk({ url: registry.url, paths: [tokenPath], headers, seconds })
-        return { value: requests / took, p50, p99 }
-      },
-    },
+      counted: { what: 'tokens', requestsEach: () => 1 },
+    }),
     requestCase({
       ...tls,
       name: 'tls/manifest/tag/small',
@@ -82,8 +68,6 @@ export function accessCases(data: LiveData): Case[] {
     }),
   ]
 }
-
-const tokenPath = `/oauth2/token?service=127.0.0.1&scope=repository:${repositories.small}:pull`
 
 /** The registry lets anybody pull from the first of these on: they come after all others. */
 function anonymous(declaration: Parameters<typeof requestCase>[0]): Case {

@@ -1,4 +1,5 @@
 /** Cases that ask for the same kind of thing again and again with wrk. */
+import { atRest } from '../at-rest.ts'
 import { type Case, type Measurement, megabytesPerSecond, NotOffered, perSecond, type Round } from '../case.ts'
 import { createWire } from '../load/wire.ts'
 import { type LoadResult, type Pace, runWrk, wrkConnections } from '../load/wrk.ts'
@@ -48,7 +49,7 @@ export function requestCase({
       const url = tls ? registry.tlsUrl : registry.url
       if (url === undefined) throw new NotOffered('serves no TLS')
       const all = await paths(registry)
-      const pace = paces.get(registry) ?? { plan: 0 }
+      const pace = paces.get(registry) ?? { plan: 0, rest: () => atRest(registry) }
       paces.set(registry, pace)
       const result = await runWrk({ url, paths: all, headers: await headersFor(registry, access), seconds }, pace)
       const remarks = [

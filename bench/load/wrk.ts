@@ -55,16 +55,21 @@ const fewAnswers = 20
 /** Remembers, from one measurement to the next of the same thing, which plan it needs. */
 export interface Pace {
   plan: number
+  /** Until nothing of an earlier plan is going on any more. */
+  rest(): Promise<unknown>
 }
 
 /** Throws when an answer was no success, when a connection broke, or when nothing was answered. */
-export async function runWrk(load: Load, pace: Pace = { plan: 0 }): Promise<LoadResult> {
+export async function runWrk(load: Load, pace: Pace): Promise<LoadResult> {
   for (; ; pace.plan++) {
     const plan = plans[Math.min(pace.plan, plans.length - 1)]!
     const seconds = Math.max(load.seconds, plan.atLeastSeconds)
     const result = await runOnce({ ...load, seconds }, plan.connections)
     if (result.requests >= fewAnswers) return result
-    if (pace.plan < plans.length - 1) continue
+    if (pace.plan < plans.length - 1) {
+      await pace.rest()
+      continue
+    }
     if (result.requests === 0) throw new Error(`not one answer within ${seconds} s`)
     return result
   }

@@ -95,6 +95,7 @@ export async function openBerth(kind: RegistryKind, options: BerthOptions, folde
   }
 
   async function authorize(access: Access): Promise<string> {
+    if (access.password) return basicOf(credentials)
     const key = JSON.stringify(access)
     const known = tokens.get(key)
     if (known !== undefined && known.until > performance.now()) return known.header
@@ -164,7 +165,7 @@ export async function openBerth(kind: RegistryKind, options: BerthOptions, folde
 /** A fraction of a token's life. */
 const tokenUseMs = 15 * 60 * 1000
 
-export const basicOf = ({ username, password }: { username: string; password: string }): string =>
+const basicOf = ({ username, password }: { username: string; password: string }): string =>
   `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
 
 const scopesOf = ({ repositories = [], actions = 'pull', catalog = false }: Access): [string, string][] => [

@@ -47,6 +47,8 @@ export interface Access {
   readonly repositories?: readonly string[]
   readonly actions?: 'pull' | 'pull,push'
   readonly catalog?: boolean
+  /** The password itself in place of a token. */
+  readonly password?: boolean
   /** Nobody's token, where the registry allows that. */
   readonly anonymous?: boolean
 }
