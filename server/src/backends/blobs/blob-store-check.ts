@@ -23,7 +23,7 @@ export async function checkBlobStore(store: BlobStore, options: StoreCheckOption
       return await store.abort(await store.begin())
     } catch (error) {
       const known = error instanceof Fault ? error.cause : error
-      if (!(known instanceof ObjectStoreError)) throw error
+      if (!(known instanceof ObjectStoreError)) throw unusable(options.name, error)
       if (known.trouble !== 'unreachable' || performance.now() > deadline) {
         throw new Error(`${sentences[known.trouble](options.name)} (${known.message})`, { cause: known })
       }
@@ -31,6 +31,12 @@ export async function checkBlobStore(store: BlobStore, options: StoreCheckOption
       await pause(betweenMs)
     }
   }
+}
+
+/** What an SDK says before it asks anybody, such as that it knows no region. A bug keeps its stack trace. */
+function unusable(name: string, error: unknown): unknown {
+  const isBug = !(error instanceof Error) || error instanceof TypeError || error instanceof ReferenceError
+  return isBug ? error : new Error(`${sentences.other(name)} (${error.message})`, { cause: error })
 }
 
 const sentences: Readonly<Record<ObjectTrouble, (name: string) => string>> = {

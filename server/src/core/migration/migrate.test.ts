@@ -10,6 +10,7 @@ import { setImmediate as nextTick } from 'node:timers/promises'
 import { at, once } from '../../../test/core.ts'
 import { aBlob, anImage, type Content } from '../../../test/images.ts'
 import { contents, fillStore, index, openFolderStore, rowsOf, type TestStore } from '../../../test/stores.ts'
+import type { BlobStore } from '../../backends/blobs/blob-store.ts'
 import { readLastId } from '../../backends/db/last-ids.ts'
 import { systemClock } from '../../base/clock.ts'
 import { isFault } from '../../base/fault.ts'
@@ -358,23 +359,25 @@ suite('migrate, cut short', () => {
   })
 })
 
+/** A store that does some of it differently. Methods of a class with private fields want the object itself. */
+function changed(store: BlobStore, changes: Partial<BlobStore>): BlobStore {
+  return new Proxy(store, {
+    get: (_, name: keyof BlobStore) => changes[name] ?? (store[name] as () => unknown)?.bind(store),
+  })
+}
+
 suite('migrate, by two programs at once', () => {
   /** Its uploads wait until `go` is called. */
   function slowTarget() {
     const { promise, resolve: go } = Promise.withResolvers<void>()
     const begun = Promise.withResolvers<void>()
-    const blobs = Object.create(target.blobs, {
-      begin: {
-        value: async () => {
-          begun.resolve()
-          await promise
-          return target.blobs.begin()
-        },
+    const blobs = changed(target.blobs, {
+      begin: async () => {
+        begun.resolve()
+        await promise
+        return target.blobs.begin()
       },
-    }) as TestStore['blobs']
-    // Methods of a class with private fields want the object itself.
-    for (const name of ['append', 'commit', 'abort', 'stat', 'read', 'list', 'delete'] as const)
-      Object.defineProperty(blobs, name, { value: (target.blobs[name] as () => unknown).bind(target.blobs) })
+    })
     return { store: { ...target, blobs }, go, begun: begun.promise }
   }
 
@@ -483,6 +486,18 @@ suite('migrate, with bytes that are not whole', () => {
     for (const { digest, bytes } of [changed, missing, short])
       await target.registry.pushBlob(at('team/app'), digest, once(bytes))
     for (const digest of digests) await target.registry.getBlob(at('team/app'), digest)
+  })
+
+  test('of a blob that is collected at that moment › nobody’s loss', async () => {
+    const blobs = changed(source.blobs, {
+      stat: async (digest) => {
+        if (digest === contents.unused.digest) await collect(source)
+        return source.blobs.stat(digest)
+      },
+    })
+    assert.deepEqual((await move({ source: { ...source, blobs } }))?.damagedBlobs, [])
+    assert.equal(await target.blobs.stat(contents.unused.digest), undefined)
+    await assertMoved()
   })
 
   test('in the source, and mended there between two runs › whole in the target', async () => {
