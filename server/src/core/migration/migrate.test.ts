@@ -11,6 +11,7 @@ import { at, once } from '../../../test/core.ts'
 import { aBlob, anImage, type Content } from '../../../test/images.ts'
 import { contents, fillStore, index, openFolderStore, rowsOf, type TestStore } from '../../../test/stores.ts'
 import type { BlobStore } from '../../backends/blobs/blob-store.ts'
+import type { Database } from '../../backends/db/database.ts'
 import { readLastId } from '../../backends/db/last-ids.ts'
 import { systemClock } from '../../base/clock.ts'
 import { isFault } from '../../base/fault.ts'
@@ -339,8 +340,15 @@ suite('migrate, cut short', () => {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 80)
       late.push(push(server, 'late', 'late'))
     })
+    // The source's next read waits for that change: it must not come after the end of the move.
+    const db = changed(source.db, {
+      read: async (fn) => {
+        await Promise.all(late)
+        return source.db.read(fn)
+      },
+    })
     const still = { leaseMs: 50, renewMs: 1_000_000 }
-    const first = move({ limits: still, onProgress })
+    const first = move({ source: { ...source, db }, limits: still, onProgress })
     await assert.rejects(first, said(/stood still/))
     await Promise.all(late)
     await move()
@@ -360,9 +368,9 @@ suite('migrate, cut short', () => {
 })
 
 /** A store that does some of it differently. Methods of a class with private fields want the object itself. */
-function changed(store: BlobStore, changes: Partial<BlobStore>): BlobStore {
+function changed<T extends BlobStore | Database>(store: T, changes: Partial<T>): T {
   return new Proxy(store, {
-    get: (_, name: keyof BlobStore) => changes[name] ?? (store[name] as () => unknown)?.bind(store),
+    get: (_, name) => changes[name as keyof T] ?? (store[name as keyof T] as () => unknown)?.bind(store),
   })
 }
 

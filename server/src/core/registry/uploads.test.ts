@@ -83,7 +83,6 @@ describe('upload sessions', () => {
     await db.dispose()
   })
 
-  /** The registry as another process has it: on the same database and store. */
   /** The store, but for the methods that are given. */
   const aStore = (over: Partial<BlobStore>): BlobStore => ({
     stat: (digest) => blobs.stat(digest),
@@ -100,6 +99,7 @@ describe('upload sessions', () => {
     ...over,
   })
 
+  /** The registry as another process has it: on the same database and store. */
   const aProcess = (over: { db?: Database; blobs?: BlobStore } = {}) =>
     createRegistry({ db, blobs, clock, sessionKey, graceMs: 86_400_000, node: 'here', ...over })
 
@@ -185,6 +185,27 @@ describe('upload sessions', () => {
     blobs.commit = commit
     await registry.finishUpload(place, session, digest, { bytes: bytes('hello world') })
     assert.equal(await contentOf(digest), 'hello world')
+  })
+
+  test('a claim that a full disk kept from being given back is given back when there is room', async () => {
+    const { session } = await registry.startUpload(place)
+    const full = new Fault('unavailable', { retryAfterSeconds: 30, reason: 'no space left' })
+    let isFull = false
+    const filling: Database = new Proxy(db, {
+      get: (_, name: keyof Database) =>
+        name === 'write' && isFull ? () => Promise.reject(full) : (db[name] as () => unknown).bind(db),
+    })
+    async function* untilFull() {
+      isFull = true
+      yield* bytes('hello')
+    }
+    await assert.rejects(
+      aProcess({ db: filling }).appendToUpload(place, session, { bytes: untilFull() }),
+      isFaultOf('unavailable'),
+    )
+    isFull = false
+    await registry.finishUpload(place, session, digestOfText('hello world'), { bytes: bytes('hello world') })
+    assert.equal(await contentOf(digestOfText('hello world')), 'hello world')
   })
 
   test('count a chunk with a range whole or not at all', async () => {

@@ -6,6 +6,7 @@
  * without a sign of life (its process was killed) falls free by itself.
  */
 import { randomUUID } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Digest } from '@berth/oci'
 import type { AppendOptions, BlobStore } from '../../backends/blobs/blob-store.ts'
 import type { Database } from '../../backends/db/database.ts'
@@ -64,6 +65,7 @@ const renewMs = 10_000
 /** How long a request waits for another one on the same session, such as the broken one that it retries. */
 const claimPatienceMs = 5_000
 const claimPollMs = 50
+const releaseRetryMs = 500
 
 /**
  * Frees every session whose writer was this server. Only for its first process, before there is any other: whoever held a
@@ -113,10 +115,19 @@ export function createUploads(
   async function withClaim<T>(
     place: Place,
     session: string,
-    work: (row: SessionRow) => Promise<{ result: T; sessionEnded: boolean }>,
+    work: (row: ClaimedRow) => Promise<{ result: T; sessionEnded: boolean }>,
   ): Promise<T> {
-    const writer = `${node}:${randomUUID()}`
-    const row = await claim(place, session, writer)
+    return asWriter(await claim(place, session, newWriter()), work)
+  }
+
+  const newWriter = () => `${node}:${randomUUID()}`
+
+  /** row: of a session that is claimed. */
+  async function asWriter<T>(
+    row: ClaimedRow,
+    work: (row: ClaimedRow) => Promise<{ result: T; sessionEnded: boolean }>,
+  ): Promise<T> {
+    const { id: session, writer } = row
     const renewal = setInterval(() => {
       // A renewal that fails is tried again in time; one that keeps failing lets the claim expire, which is the point.
       setClaim(session, writer, writer).catch(() => undefined)
@@ -126,13 +137,42 @@ export function createUploads(
       const done = await work(row)
       sessionEnded = done.sessionEnded
       return done.result
+    } catch (error) {
+      if (isFault(error, 'unavailable')) await cutBack(row)
+      throw error
     } finally {
       clearInterval(renewal)
-      if (!sessionEnded) await setClaim(session, writer, null)
+      if (!sessionEnded) await release(session, writer)
     }
   }
 
-  async function claim(place: Place, session: string, writer: string): Promise<SessionRow> {
+  /**
+   * On a full disk even this is refused. The request is judged by its work alone then, and whoever comes back when there is
+   * room must not find a claim that nobody needs: it is tried again until the claim would have died anyway.
+   */
+  async function release(session: string, writer: string): Promise<void> {
+    try {
+      await setClaim(session, writer, null)
+    } catch (error) {
+      if (!isFault(error, 'unavailable')) throw error
+      void releaseLater(session, writer)
+    }
+  }
+
+  async function releaseLater(session: string, writer: string): Promise<void> {
+    const deadline = performance.now() + claimMs
+    while (performance.now() < deadline) {
+      await pause(releaseRetryMs, undefined, { ref: false })
+      try {
+        await setClaim(session, writer, null)
+        return
+      } catch (error) {
+        if (!isFault(error, 'unavailable')) return // the database is closed
+      }
+    }
+  }
+
+  async function claim(place: Place, session: string, writer: string): Promise<ClaimedRow> {
     for (let waitedMs = 0; ; waitedMs += claimPollMs) {
       const row = await find(place, session)
       if ((row.writer === null || claimIsDead(row)) && (await setClaim(session, row.writer, writer)))
@@ -142,11 +182,13 @@ export function createUploads(
     }
   }
 
+  const claimEnd = () => new Date(clock.now() + claimMs).toISOString()
+
   const claimIsDead = (row: SessionRow) => row.writer_until === null || row.writer_until < timestamp(clock)
 
   /** Hands the claim from one writer to the next (null: nobody); false when it was somebody else's. */
   async function setClaim(session: string, from: string | null, to: string | null): Promise<boolean> {
-    const until = to === null ? null : new Date(clock.now() + claimMs).toISOString()
+    const until = to === null ? null : claimEnd()
     const result = await db.write(
       (tables) =>
         tables
@@ -179,6 +221,7 @@ export function createUploads(
       },
       { sync: false },
     )
+    Object.assign(row, progress)
   }
 
   /** After a power cut the store may have fewer bytes than the row says; the client goes on from what there is. */
@@ -206,7 +249,7 @@ export function createUploads(
     const { range } = chunk
     if (range === undefined) {
       const source = keepingWhatArrived(chunk.bytes)
-      const length = await withTrueOffset(row, () => appendOrCutBack(row, source.bytes, options))
+      const length = await withTrueOffset(row, () => store.append(row.store_session, offset, source.bytes, options))
       return { length, ...source.outcome }
     }
     if (range.start !== offset) throw outOfOrder(session, offset)
@@ -214,23 +257,19 @@ export function createUploads(
     if (chunk.announcedBytes !== undefined && chunk.announcedBytes !== announced) {
       throw new Fault('sizeInvalid', { expected: announced, actual: chunk.announcedBytes })
     }
-    const length = await withTrueOffset(row, () => appendOrCutBack(row, atMost(chunk.bytes, announced), options))
+    const length = await withTrueOffset(row, () =>
+      store.append(row.store_session, offset, atMost(chunk.bytes, announced), options),
+    )
     if (length - offset !== announced) throw new Fault('sizeInvalid', { expected: announced, actual: length - offset })
     return { length }
   }
 
-  /** What does not fit on the disk must not stay there: nobody else could push until somebody cleaned up by hand. */
-  async function appendOrCutBack(
-    row: SessionRow,
-    bytes: AsyncIterable<Uint8Array>,
-    options?: AppendOptions,
-  ): Promise<number> {
-    try {
-      return await store.append(row.store_session, row.offset, bytes, options)
-    } catch (error) {
-      if (isFault(error, 'unavailable')) await store.append(row.store_session, row.offset, nothing())
-      throw error
-    }
+  /**
+   * What does not fit on the disk, or whose row does not, must not stay there: nobody else could push until somebody cleaned
+   * up by hand. Where even this fails, the reason why is what the client is told already.
+   */
+  async function cutBack(row: SessionRow): Promise<void> {
+    await store.append(row.store_session, row.offset, nothing()).catch(() => undefined)
   }
 
   async function append(row: SessionRow, chunk: Chunk): Promise<number> {
@@ -258,15 +297,15 @@ export function createUploads(
       await forget(row)
       throw new Fault('blobUploadInvalid', { session: row.id })
     }
+    const before = { offset: row.offset, committing_digest: row.committing_digest }
     await record(row, { offset: size, committing_digest: digest })
     try {
       await withTrueOffset(row, () => store.commit(row.store_session, size, digest))
     } catch (error) {
       if (isFault(error, 'digestMismatch')) await forget(row)
-      if (isFault(error, 'unavailable'))
-        await record(row, { offset: row.offset, committing_digest: row.committing_digest })
+      if (isFault(error, 'unavailable')) await record(row, before)
       // Proved and moved into place by an earlier try whose rows, or even whose folder entry, were never written.
-      const movedBefore = isFault(error, 'blobUploadUnknown') && row.committing_digest === digest
+      const movedBefore = isFault(error, 'blobUploadUnknown') && before.committing_digest === digest
       if (!movedBefore || !(await isThere(digest, size))) throw error
     }
   }
@@ -278,7 +317,11 @@ export function createUploads(
     return isRight && (await store.ensureDurable(digest))?.size === size
   }
 
-  async function startUpload(place: Place): Promise<UploadStatus> {
+  /** writer: who has claimed it from its beginning. */
+  async function begin<Writer extends string | null>(
+    place: Place,
+    writer: Writer,
+  ): Promise<SessionRow & { readonly writer: Writer }> {
     const session = names.make()
     const storeSession = await store.begin()
     const now = timestamp(clock)
@@ -299,8 +342,8 @@ export function createUploads(
             store_session: storeSession,
             offset: 0,
             committing_digest: null,
-            writer: null,
-            writer_until: null,
+            writer,
+            writer_until: writer === null ? null : claimEnd(),
             created_at: now,
             updated_at: now,
           })
@@ -309,7 +352,7 @@ export function createUploads(
       { sync: false },
     )
     await recorded.catch((error: unknown) => dropUnrecorded(storeSession, error))
-    return { session, offset: 0 }
+    return { id: session, store_session: storeSession, offset: 0, committing_digest: null, writer, writer_until: null }
   }
 
   /** Without a row nobody would ever find the store's session again. */
@@ -320,28 +363,26 @@ export function createUploads(
     throw error
   }
 
-  async function finishUpload(place: Place, session: string, digest: Digest, chunk?: Chunk): Promise<number> {
-    return withClaim(place, session, async (row) => {
-      const size = chunk === undefined ? row.offset : await writeLast(row, chunk)
-      await commit(row, size, digest)
-      await db.write(async (tables) => {
-        const now = timestamp(clock)
-        // While the session was there and ours, no collection took the bytes.
-        const { numDeletedRows } = await tables
-          .deleteFrom('upload_sessions')
-          .where('id', '=', session)
-          .where('writer', '=', row.writer)
-          .executeTakeFirst()
-        if (numDeletedRows === 0n) throw new Fault('uploadBusy', { session })
-        await tables
-          .insertInto('blobs')
-          .values({ digest, size, created_at: now, scrubbed_at: now })
-          .onConflict((conflict) => conflict.column('digest').doUpdateSet({ size, damaged_at: null, scrubbed_at: now }))
-          .execute()
-        await linkBlob(tables, await ensureRepository(tables, place, now), digest, now)
-      })
-      return { result: size, sessionEnded: true }
+  async function finish(row: ClaimedRow, place: Place, digest: Digest, chunk?: Chunk) {
+    const size = chunk === undefined ? row.offset : await writeLast(row, chunk)
+    await commit(row, size, digest)
+    await db.write(async (tables) => {
+      const now = timestamp(clock)
+      // While the session was there and ours, no collection took the bytes.
+      const { numDeletedRows } = await tables
+        .deleteFrom('upload_sessions')
+        .where('id', '=', row.id)
+        .where('writer', '=', row.writer)
+        .executeTakeFirst()
+      if (numDeletedRows === 0n) throw new Fault('uploadBusy', { session: row.id })
+      await tables
+        .insertInto('blobs')
+        .values({ digest, size, created_at: now, scrubbed_at: now })
+        .onConflict((conflict) => conflict.column('digest').doUpdateSet({ size, damaged_at: null, scrubbed_at: now }))
+        .execute()
+      await linkBlob(tables, await ensureRepository(tables, place, now), digest, now)
     })
+    return { result: size, sessionEnded: true }
   }
 
   async function cancelUpload(place: Place, session: string): Promise<void> {
@@ -352,20 +393,28 @@ export function createUploads(
   }
 
   return {
-    startUpload,
-    finishUpload,
     cancelUpload,
 
+    async startUpload(place) {
+      const { id } = await begin(place, null)
+      return { session: id, offset: 0 }
+    },
+
+    async finishUpload(place, session, digest, chunk) {
+      return withClaim(place, session, (row) => finish(row, place, digest, chunk))
+    },
+
     async pushBlob(place, digest, bytes) {
-      const { session } = await startUpload(place)
-      try {
-        return await finishUpload(place, session, digest, { bytes })
-      } catch (error) {
-        // Nobody knows the session's name, so nobody can resume it. What cannot be dropped now (the database is gone, say)
-        // expires; the client must hear why its push failed, not why tidying up did.
-        if (!isFault(error, 'digestMismatch')) await cancelUpload(place, session).catch(() => undefined)
-        throw error
-      }
+      return asWriter(await begin(place, newWriter()), async (row) => {
+        try {
+          return await finish(row, place, digest, { bytes })
+        } catch (error) {
+          // Nobody knows the session's name, so nobody can resume it. What cannot be dropped now (the database is gone, say)
+          // expires; the client must hear why its push failed, not why tidying up did.
+          if (!isFault(error, 'digestMismatch')) await forget(row).catch(() => undefined)
+          throw error
+        }
+      })
     },
 
     async getUpload(place, session) {
@@ -385,10 +434,15 @@ export function createUploads(
 interface SessionRow {
   readonly id: string
   readonly store_session: string
-  readonly offset: number
-  readonly committing_digest: string | null
+  /** As it is recorded, also while this server changes it. */
+  offset: number
+  committing_digest: string | null
   readonly writer: string | null
   readonly writer_until: string | null
+}
+
+interface ClaimedRow extends SessionRow {
+  readonly writer: string
 }
 
 function outOfOrder(session: string, expectedOffset: number): Fault<'chunkOutOfOrder'> {
