@@ -1,7 +1,7 @@
 /** Reading a file ahead of its consumer, through two buffers. */
 
+import type { BufferPool } from '../../base/buffer-pool.ts'
 import { closeReadFile, type Descriptor, readSome } from '../../base/descriptor.ts'
-import type { BufferPool } from './buffer-pool.ts'
 
 export interface FileSlice {
   readonly file: Descriptor

@@ -11,6 +11,7 @@ import { mkdir, opendir, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { algorithmOf, type Digest, type DigestAlgorithm, hexOf, toDigest } from '@berth/oci'
 import { BoundedCache } from '../../base/bounded-cache.ts'
+import { BufferPool } from '../../base/buffer-pool.ts'
 import {
   closeFile,
   closeReadFile,
@@ -29,7 +30,6 @@ import { syncFolder } from '../../base/sync-folder.ts'
 import { faultOfDisk } from '../disk-full.ts'
 import { BlobReader, type FileSlice } from './blob-reader.ts'
 import type { BlobStat, BlobStore, ByteRange, StoredSession } from './blob-store.ts'
-import { BufferPool } from './buffer-pool.ts'
 import { SessionGates } from './session-gate.ts'
 import { WriteBehind } from './write-behind.ts'
 

@@ -1,5 +1,5 @@
 /** Memory for parts on their way to an object store: bounded for the whole process, however many clients send. */
-import { BufferPool } from './buffer-pool.ts'
+import { BufferPool } from '../../base/buffer-pool.ts'
 
 /** Who fills a buffer. `spill` asks it to write what it has and to give the buffer back soon; it may be busy doing so. */
 export interface Holder {

@@ -1,7 +1,7 @@
 /** Writing and hashing at once, with bounded memory. */
 import type { Hash } from 'node:crypto'
+import type { BufferPool } from '../../base/buffer-pool.ts'
 import { type Descriptor, writeWhole } from '../../base/descriptor.ts'
-import type { BufferPool } from './buffer-pool.ts'
 import type { Step } from './session-gate.ts'
 
 export interface WriteBehindOptions {
