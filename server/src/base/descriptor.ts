@@ -42,6 +42,15 @@ export async function readSome(
   position: number,
 ): Promise<number> {
   const { bytesRead } = await read(file, buffer, 0, length, position)
+  return atLeastOne(bytesRead, position)
+}
+
+/** As `readSome`, for bytes that the system has in memory. */
+export function readSomeNow(file: Descriptor, buffer: Uint8Array, length: number, position: number): number {
+  return atLeastOne(fs.readSync(file, buffer, 0, length, position), position)
+}
+
+function atLeastOne(bytesRead: number, position: number): number {
   if (bytesRead === 0) throw new Error(`the file is damaged: it ends after ${position} bytes, and more were expected`)
   return bytesRead
 }

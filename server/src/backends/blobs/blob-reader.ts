@@ -1,21 +1,15 @@
 /** Reading a file ahead of its consumer, through two buffers. */
 
 import type { BufferPool } from '../../base/buffer-pool.ts'
-import { closeReadFile, type Descriptor, readSome } from '../../base/descriptor.ts'
-
-export interface FileSlice {
-  readonly file: Descriptor
-  readonly start: number
-  /** The first byte that is not wanted any more. */
-  readonly end: number
-}
+import { closeReadFile, readSome } from '../../base/descriptor.ts'
+import type { FileBytes, FileSlice } from '../../base/file-bytes.ts'
 
 /**
  * While the consumer uses one buffer, the next bytes are read into the other; asking for the next chunk takes the
  * first one back. Throws when the file ends before `end`: a short answer must not look like a whole one. Closes the
  * file when it is through, or told to stop.
  */
-export class BlobReader implements AsyncIterableIterator<Uint8Array, undefined> {
+export class BlobReader implements AsyncIterableIterator<Uint8Array, undefined>, FileBytes {
   readonly #slice: FileSlice
   readonly #buffers: BufferPool
   /** Where the next chunk starts. */
@@ -34,6 +28,12 @@ export class BlobReader implements AsyncIterableIterator<Uint8Array, undefined> 
 
   [Symbol.asyncIterator](): this {
     return this
+  }
+
+  takeFile(): FileSlice {
+    if (this.#closed || this.#ahead || this.#lent) throw new Error('it is being read already')
+    this.#closed = true
+    return this.#slice
   }
 
   async next(): Promise<IteratorResult<Uint8Array, undefined>> {
