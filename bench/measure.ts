@@ -9,6 +9,9 @@ import { median } from './report/numbers.ts'
 import type { Cell } from './result.ts'
 import type { Stores } from './stores.ts'
 
+/** What compiles code while it runs, as Node.js does, is slower in its first seconds. */
+const mostWarmUpSeconds = 3
+
 export interface Surroundings {
   readonly kinds: readonly RegistryKind[]
   readonly stores: Stores
@@ -49,7 +52,7 @@ export async function measureCase(question: Case, surroundings: Surroundings): P
   const base = { options, folder: options.folder, seconds: options.seconds }
   await onAll(async (registry) => question.check?.(registry, options.folder))
   if (!question.once && !question.noWarmUp) {
-    const seconds = Math.min(1, options.seconds)
+    const seconds = Math.min(mostWarmUpSeconds, options.seconds)
     await onAll(
       async (registry) => void (await question.measure(registry, { ...base, seconds, warmUp: true, number: -1 })),
     )
