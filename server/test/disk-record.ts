@@ -121,6 +121,12 @@ function watchCallbacks(during: During, paths: Map<number, string>): void {
     paths.set(results[0] as number, String(path))
     return results
   })
+  const { openSync } = fs
+  fs.openSync = (path, ...rest) => {
+    const file = openSync(path, ...rest)
+    paths.set(file, String(path))
+    return file
+  }
   replace('write', ([file], run) => during('write', [pathOf(file)], run))
   for (const name of ['fsync', 'fdatasync']) replace(name, ([file], run) => during('sync', [pathOf(file)], run))
 }

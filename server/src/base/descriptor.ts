@@ -8,16 +8,20 @@ import { promisify } from 'node:util'
 export type Descriptor = number
 
 export const openFile = promisify(fs.open)
-export const closeFile = promisify(fs.close)
 export const truncateFile = promisify(fs.ftruncate)
 export const syncFile = promisify(fs.fdatasync)
+export const syncNames = promisify(fs.fsync)
 
-/** At once, not in the thread pool: the system knows the size of an open file without asking the disk. */
+/**
+ * What follows is done at once: a trip through the thread pool takes longer than the call, and both processors are busy
+ * with it. A data folder is on a local file system, because SQLite needs one; there, these are bookkeeping in memory.
+ */
+
+/** Of a file or folder that was in use a moment ago, so that the system need not ask the disk where it is. */
+export const openRecent = fs.openSync
+export const closeFile: (file: Descriptor) => void = fs.closeSync
 export const sizeOfFile = (file: Descriptor): number => fs.fstatSync(file).size
-/** Likewise: closing a file that was only read is bookkeeping. */
-export const closeReadFile = (file: Descriptor): void => fs.closeSync(file)
 
-const statExactly = promisify<Descriptor, { bigint: true }, fs.BigIntStats>(fs.fstat)
 const read = promisify(fs.read)
 const write = promisify(fs.write)
 
@@ -29,8 +33,8 @@ export interface FileState {
 }
 
 /** Two equal states: nobody has written in between, as far as the file system's clock can tell. */
-export async function stateOfFile(file: Descriptor): Promise<FileState> {
-  const { size, mtimeNs, nlink } = await statExactly(file, { bigint: true })
+export function stateOfFile(file: Descriptor): FileState {
+  const { size, mtimeNs, nlink } = fs.fstatSync(file, { bigint: true })
   return { size: Number(size), modifiedNs: mtimeNs, removed: nlink === 0n }
 }
 

@@ -1,13 +1,13 @@
 /** Making names durable: a file that was synced is still lost when the folder that names it was not. */
-import { open } from 'node:fs/promises'
+import { closeFile, openRecent, syncNames } from './descriptor.ts'
 
 /** Does nothing on Windows, where folders cannot be opened and NTFS keeps a journal of names. */
 export async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return
-  const handle = await open(folder, 'r')
+  const file = openRecent(folder, 'r')
   try {
-    await handle.sync()
+    await syncNames(file)
   } finally {
-    await handle.close()
+    closeFile(file)
   }
 }

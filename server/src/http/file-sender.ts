@@ -6,7 +6,7 @@
 import type { Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { BufferPool } from '../base/buffer-pool.ts'
-import { closeReadFile, type Descriptor, readSome, readSomeNow } from '../base/descriptor.ts'
+import { closeFile, type Descriptor, readSome, readSomeNow } from '../base/descriptor.ts'
 import type { FileSlice } from '../base/file-bytes.ts'
 import { mostAsked, type SystemCalls, systemCalls } from '../base/system-calls.ts'
 
@@ -49,7 +49,7 @@ export function createFileSender(system: SystemCalls | undefined = systemCalls()
         await new Sending(parts, socket, slice, mapping, write).run()
       } finally {
         if (mapping !== undefined) system.unmapFile(mapping, end)
-        closeReadFile(file)
+        closeFile(file)
       }
     },
   }

@@ -1,7 +1,7 @@
 /** Reading a file ahead of its consumer, through two buffers. */
 
 import type { BufferPool } from '../../base/buffer-pool.ts'
-import { closeReadFile, readSome } from '../../base/descriptor.ts'
+import { closeFile, readSome } from '../../base/descriptor.ts'
 import type { FileBytes, FileSlice } from '../../base/file-bytes.ts'
 
 /**
@@ -59,7 +59,7 @@ export class BlobReader implements AsyncIterableIterator<Uint8Array, undefined>,
       this.#closed = true
       await this.#ahead?.bytes.catch(() => {}) // the system must be done with the buffer before somebody else gets it
       for (const buffer of [this.#lent, this.#ahead?.buffer, ...this.#spare]) if (buffer) this.#buffers.give(buffer)
-      closeReadFile(this.#slice.file)
+      closeFile(this.#slice.file)
     }
     return { done: true, value: undefined }
   }

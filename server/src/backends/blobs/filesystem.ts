@@ -14,10 +14,10 @@ import { BoundedCache } from '../../base/bounded-cache.ts'
 import { BufferPool } from '../../base/buffer-pool.ts'
 import {
   closeFile,
-  closeReadFile,
   type Descriptor,
   type FileState,
   openFile,
+  openRecent,
   readSome,
   sizeOfFile,
   stateOfFile,
@@ -99,7 +99,7 @@ class FilesystemBlobStore implements BlobStore {
       if (end > size) throw new Error(`${digest} is damaged: it ends after ${size} bytes, and ${end} were asked for`)
       return { file, start, end }
     } catch (error) {
-      closeReadFile(file)
+      closeFile(file)
       throw error
     }
   }
@@ -107,7 +107,7 @@ class FilesystemBlobStore implements BlobStore {
   async begin(): Promise<string> {
     const session = randomBytes(16).toString('hex')
     const file = await openFile(this.#sessionPath(session), 'wx', fileMode).catch(throwDiskFault)
-    await closeFile(file)
+    closeFile(file)
     return session
   }
 
@@ -126,11 +126,11 @@ class FilesystemBlobStore implements BlobStore {
             await step(() => truncateFile(file, writer.written)).catch(() => {})
             throw faultOfDisk(error)
           })
-          await step(() => this.#rememberHash(session, file, hash))
+          await step(async () => this.#rememberHash(session, file, hash))
         }
         return writer.written
       } finally {
-        await closeFile(file)
+        closeFile(file)
       }
     })
   }
@@ -140,16 +140,16 @@ class FilesystemBlobStore implements BlobStore {
     session: string,
     offset: number,
   ): Promise<{ file: Descriptor; hash: Hash | undefined }> {
-    const file = await openSession(path, session)
+    const file = openSession(path, session)
     try {
-      const state = await stateOfFile(file)
+      const state = stateOfFile(file)
       if (offset > state.size) throw new Fault('chunkOutOfOrder', { session, expectedOffset: state.size })
       const known = this.#takeHash(session, state)
       if (offset < state.size) await truncateFile(file, offset)
       if (offset === 0) return { file, hash: createHash('sha256') }
       return { file, hash: offset === state.size ? known : undefined }
     } catch (error) {
-      await closeFile(file)
+      closeFile(file)
       throw error
     }
   }
@@ -170,13 +170,13 @@ class FilesystemBlobStore implements BlobStore {
 
   /** Leaves exactly the first `size` bytes, on disk, after proving that they are what `digest` says. */
   async #verify(path: string, session: string, size: number, digest: Digest): Promise<void> {
-    const file = await openSession(path, session)
+    const file = openSession(path, session)
     try {
-      const found = await stateOfFile(file)
+      const found = stateOfFile(file)
       const known = this.#takeHash(session, found)
       if (found.size < size) throw new Fault('chunkOutOfOrder', { session, expectedOffset: found.size })
       if (found.size > size) await truncateFile(file, size)
-      const hashed = found.size > size ? await stateOfFile(file) : found
+      const hashed = found.size > size ? stateOfFile(file) : found
       const algorithm = algorithmOf(digest)
       const hash =
         known && algorithm === 'sha256' && found.size === size ? known : await this.#hashFile(path, size, algorithm)
@@ -190,12 +190,12 @@ class FilesystemBlobStore implements BlobStore {
         await removeFile(path)
         throw error
       })
-      if (!isSame(hashed, await stateOfFile(file))) {
+      if (!isSame(hashed, stateOfFile(file))) {
         await removeFile(path)
         throw new Error(`upload session ${session} was written to by another process while it was committed`)
       }
     } finally {
-      await closeFile(file)
+      closeFile(file)
     }
   }
 
@@ -326,17 +326,19 @@ class FilesystemBlobStore implements BlobStore {
     return known && isSame(known.state, state) ? known.hash : undefined
   }
 
-  async #rememberHash(session: string, file: Descriptor, hash: Hash | undefined): Promise<void> {
-    const state = await stateOfFile(file)
+  #rememberHash(session: string, file: Descriptor, hash: Hash | undefined): void {
+    const state = stateOfFile(file)
     if (state.removed) throw new Fault('blobUploadUnknown', { session })
     if (hash) this.#hashes.set(session, { hash, state })
   }
 }
 
-async function openSession(path: string, session: string): Promise<Descriptor> {
-  return openFile(path, 'r+').catch((error: unknown) => {
+function openSession(path: string, session: string): Descriptor {
+  try {
+    return openRecent(path, 'r+')
+  } catch (error) {
     throw isMissing(error) ? new Fault('blobUploadUnknown', { session }) : error
-  })
+  }
 }
 
 function isSame(one: FileState, other: FileState): boolean {
@@ -351,7 +353,7 @@ async function readWhole({ file, start, end }: FileSlice): Promise<Uint8Array> {
     }
     return bytes
   } finally {
-    closeReadFile(file)
+    closeFile(file)
   }
 }
 
