@@ -1,5 +1,5 @@
 /** Queries whose text never changes: written with Kysely like all others, but built and compiled once instead of for every read. */
-import type { CompiledQuery, Kysely } from 'kysely'
+import type { CompiledQuery, DialectAdapter, Kysely, QueryResult } from 'kysely'
 import type { Tables } from './tables/index.ts'
 
 /** Stands for the value of a parameter: `param('digest')`. */
@@ -40,6 +40,27 @@ export class FixedQueries {
     this.#known.set(query as FixedQuery<never, unknown>, made)
     return made
   }
+}
+
+const ofDatabases = new WeakMap<DialectAdapter, FixedQueries>()
+
+/** As `Database.select`, but through the handle of a transaction, and for statements that write, too. */
+export async function run<Parameters extends object, Row>(
+  db: Kysely<Tables>,
+  query: FixedQuery<Parameters, Row>,
+  parameters: Parameters,
+): Promise<QueryResult<Row>> {
+  const { adapter } = db.getExecutor()
+  const known = ofDatabases.get(adapter) ?? new FixedQueries(db)
+  ofDatabases.set(adapter, known)
+  const { compiled, valuesOf } = known.get(query)
+  return db.executeQuery<Row>({ ...compiled, parameters: valuesOf(parameters) } as CompiledQuery<Row>)
+}
+
+/** Throws where there is another number of rows than one. */
+export function onlyRow<Row>({ rows: [row, ...more] }: QueryResult<Row>): Row {
+  if (row === undefined || more.length > 0) throw new Error('one row was expected')
+  return row
 }
 
 class Place {

@@ -9,11 +9,62 @@
 import type { Digest } from '@berth/oci'
 import type { ExpressionBuilder, Kysely } from 'kysely'
 import type { Database } from '../../backends/db/database.ts'
+import { fixedQuery, onlyRow, run } from '../../backends/db/fixed-query.ts'
 import type { Tables } from '../../backends/db/tables/index.ts'
 import { batches } from '../../base/batches.ts'
 import type { Clock } from '../../base/clock.ts'
 import { timestamp } from '../../base/timestamp.ts'
 import { addToRegistry, addToRepository } from './usage.ts'
+
+interface Link {
+  readonly repositoryId: number
+  readonly digest: string
+}
+
+const newLink = fixedQuery<Link & { readonly now: string }>()((db, param) =>
+  db
+    .insertInto('repository_blobs')
+    .values({
+      repository_id: param('repositoryId'),
+      digest: param('digest'),
+      created_at: param('now'),
+      unused_since: param('now'),
+    })
+    .onConflict((conflict) => conflict.doNothing())
+    .returning('digest'),
+)
+
+const namedLink = fixedQuery<Link>()((db, param) =>
+  db
+    .updateTable('repository_blobs')
+    .set({ unused_since: null })
+    .where('repository_id', '=', param('repositoryId'))
+    .where('digest', '=', param('digest'))
+    .where('unused_since', 'is not', null)
+    .where(isNamed),
+)
+
+const oneMoreInRegistry = fixedQuery<Link>()((db, param) =>
+  db
+    .insertInto('registry_blobs')
+    .columns(['registry_id', 'digest', 'links'])
+    .expression((query) =>
+      query
+        .selectFrom('repositories')
+        .where('id', '=', param('repositoryId'))
+        .select((row) => ['registry_id', row.val(param('digest')).as('digest'), row.lit(1).as('links')]),
+    )
+    .onConflict((conflict) =>
+      conflict
+        .columns(['registry_id', 'digest'])
+        .doUpdateSet((row) => ({ links: row('registry_blobs.links', '+', 1) })),
+    )
+    .returning(['registry_id', 'links']),
+)
+
+const linkedAgain = fixedQuery<{ readonly digest: string }>()((db, param) =>
+  db.updateTable('blobs').set({ unlinked_since: null }).where('digest', '=', param('digest')).returning('size'),
+)
 
 /** Makes a stored blob readable in a repository. Repeating it renews a link that no manifest uses yet. */
 export async function linkBlob(
@@ -22,40 +73,15 @@ export async function linkBlob(
   digest: Digest,
   now: string,
 ): Promise<void> {
-  const made = await tables
-    .insertInto('repository_blobs')
-    .values({ repository_id: repositoryId, digest, created_at: now, unused_since: now })
-    .onConflict((conflict) => conflict.doNothing())
-    .returning('digest')
-    .executeTakeFirst()
-  if (made === undefined) {
+  const made = await run(tables, newLink, { repositoryId, digest, now })
+  if (made.rows.length === 0) {
     await renew(tables, repositoryId, digest, now)
     return
   }
   // A sparse manifest may have named it before it came.
-  await useLinks(tables, repositoryId, [digest], 'if named')
-  const { registry_id: registryId, links } = await tables
-    .insertInto('registry_blobs')
-    .columns(['registry_id', 'digest', 'links'])
-    .expression((query) =>
-      query
-        .selectFrom('repositories')
-        .where('id', '=', repositoryId)
-        .select((row) => ['registry_id', row.val(digest).as('digest'), row.lit(1).as('links')]),
-    )
-    .onConflict((conflict) =>
-      conflict
-        .columns(['registry_id', 'digest'])
-        .doUpdateSet((row) => ({ links: row('registry_blobs.links', '+', 1) })),
-    )
-    .returning(['registry_id', 'links'])
-    .executeTakeFirstOrThrow()
-  const { size } = await tables
-    .updateTable('blobs')
-    .set({ unlinked_since: null })
-    .where('digest', '=', digest)
-    .returning('size')
-    .executeTakeFirstOrThrow()
+  await useNamedLink(tables, repositoryId, digest)
+  const { registry_id: registryId, links } = onlyRow(await run(tables, oneMoreInRegistry, { repositoryId, digest }))
+  const { size } = onlyRow(await run(tables, linkedAgain, { digest }))
   await addToRepository(tables, repositoryId, { blobBytes: size, manifestBytes: 0 })
   if (links === 1) await addToRegistry(tables, registryId, { blobBytes: size, manifestBytes: 0 })
 }
@@ -170,7 +196,6 @@ export async function useLinks(
   tables: Kysely<Tables>,
   repositoryId: number,
   digests: readonly string[],
-  when: 'always' | 'if named' = 'always',
 ): Promise<void> {
   for (const batch of batches(digests)) {
     await tables
@@ -179,9 +204,13 @@ export async function useLinks(
       .where('repository_id', '=', repositoryId)
       .where('digest', 'in', batch)
       .where('unused_since', 'is not', null)
-      .$if(when === 'if named', (update) => update.where(isNamed))
       .execute()
   }
+}
+
+/** Takes a link out of the review queue if a manifest names it. */
+export async function useNamedLink(tables: Kysely<Tables>, repositoryId: number, digest: string): Promise<void> {
+  await run(tables, namedLink, { repositoryId, digest })
 }
 
 /** Puts the repository's links into the review queue that no manifest names any more. */
@@ -208,12 +237,15 @@ export async function reviewLinks(
  * row is nobody's to collect.
  */
 export async function touchBlob(tables: Kysely<Tables>, digest: string): Promise<void> {
-  await tables
+  await run(tables, touched, { digest })
+}
+
+const touched = fixedQuery<{ readonly digest: string }>()((db, param) =>
+  db
     .updateTable('blobs')
     .set((row) => ({ size: row.ref('size') }))
-    .where('digest', '=', digest)
-    .execute()
-}
+    .where('digest', '=', param('digest')),
+)
 
 /** Whether a manifest of the link's repository names it. */
 export const isNamed = (link: ExpressionBuilder<Tables, 'repository_blobs'>) =>

@@ -7,11 +7,11 @@ import {
   type ManifestDocument,
   ManifestError,
   parseManifest,
-  referrerArtifactType,
 } from '@berth/oci'
 import type { Kysely } from 'kysely'
 import type { BlobStore } from '../../backends/blobs/blob-store.ts'
 import type { Database } from '../../backends/db/database.ts'
+import { fixedQuery, onlyRow, run } from '../../backends/db/fixed-query.ts'
 import type { Tables } from '../../backends/db/tables/index.ts'
 import { batches } from '../../base/batches.ts'
 import type { Clock } from '../../base/clock.ts'
@@ -23,6 +23,7 @@ import { useLinks } from './links.ts'
 import { requireContent } from './manifest-content.ts'
 import { createManifestLookup, type ManifestLookup, manifestUnknown, type Reference } from './manifest-lookup.ts'
 import { finishRemovals, removeIfGoing, removeManifest } from './manifest-removal.ts'
+import { factsOf, type ManifestFacts, namedBy } from './manifest-rows.ts'
 import { needChildren, needManifest, renewManifest, reviewManifest } from './needed-manifests.ts'
 import { ensureRepository, findRepository, type Place } from './place.ts'
 import { addToRegistry, addToRepository } from './usage.ts'
@@ -171,13 +172,6 @@ async function digestAt(
   return row === undefined ? undefined : storedDigest(row.digest)
 }
 
-/** The sum of all sizes that the manifest states; they may be lies, so it ends where exact numbers end. */
-function imageSize({ config, layers, children }: ManifestDocument, bytes: Uint8Array): number {
-  const parts = [...(config === undefined ? [] : [config]), ...layers, ...children]
-  const sum = parts.reduce((total, { size }) => total + size, bytes.length)
-  return Math.min(sum, Number.MAX_SAFE_INTEGER)
-}
-
 /** The key of a manifest that is there already, its time moved; undefined when it is not. */
 async function touch(
   tables: Kysely<Tables>,
@@ -202,6 +196,45 @@ async function touch(
   return row.id
 }
 
+interface NewManifest extends ManifestFacts {
+  readonly repository_id: number
+  readonly digest: string
+  readonly architecture: string | null
+  readonly os: string | null
+  readonly now: string
+  readonly bytes: Uint8Array
+}
+
+const newManifest = fixedQuery<NewManifest>()((db, param) =>
+  db
+    .insertInto('manifests')
+    .values({
+      repository_id: param('repository_id'),
+      digest: param('digest'),
+      media_type: param('media_type'),
+      size: param('size'),
+      image_size: param('image_size'),
+      artifact_type: param('artifact_type'),
+      config_media_type: param('config_media_type'),
+      architecture: param('architecture'),
+      os: param('os'),
+      subject_digest: param('subject_digest'),
+      annotations: param('annotations'),
+      created_at: param('now'),
+      updated_at: param('now'),
+      bytes: param('bytes'),
+    })
+    .returning('id'),
+)
+
+const oneMoreManifest = fixedQuery<{ readonly repositoryId: number; readonly now: string }>()((db, param) =>
+  db
+    .updateTable('repositories')
+    .set((row) => ({ manifest_count: row('manifest_count', '+', 1), updated_at: param('now') }))
+    .where('id', '=', param('repositoryId'))
+    .returning('registry_id'),
+)
+
 async function insert(
   tables: Kysely<Tables>,
   repositoryId: number,
@@ -211,53 +244,55 @@ async function insert(
   platform: { architecture?: string; os?: string },
   now: string,
 ): Promise<number> {
-  const { config, layers, children } = document
-  const { id } = await tables
-    .insertInto('manifests')
-    .values({
-      repository_id: repositoryId,
-      digest,
-      media_type: document.mediaType,
-      size: bytes.length,
-      image_size: imageSize(document, bytes),
-      artifact_type: referrerArtifactType(document) ?? null,
-      config_media_type: config?.mediaType ?? null,
-      architecture: platform.architecture ?? null,
-      os: platform.os ?? null,
-      subject_digest: document.subject?.digest ?? null,
-      annotations: document.annotations === undefined ? null : JSON.stringify(document.annotations),
-      created_at: now,
-      updated_at: now,
-      bytes,
-    })
-    .returning('id')
-    .executeTakeFirstOrThrow()
-  const references = [
-    ...(config === undefined ? [] : [{ role: 'config' as const, digest: config.digest }]),
-    ...layers.map((layer) => ({ role: 'layer' as const, digest: layer.digest })),
-    ...children.map((child) => ({ role: 'child' as const, digest: child.digest })),
-  ].map((reference) => ({ manifest_id: id, repository_id: repositoryId, ...reference }))
+  const facts = factsOf(document, bytes)
+  const { architecture = null, os = null } = platform
+  const { id } = onlyRow(
+    await run(tables, newManifest, { repository_id: repositoryId, digest, ...facts, architecture, os, now, bytes }),
+  )
+  const references = namedBy(document).map((named) => ({ manifest_id: id, repository_id: repositoryId, ...named }))
   for (const batch of batches(references)) {
-    await tables
-      .insertInto('manifest_references')
-      .values(batch)
-      .onConflict((conflict) => conflict.doNothing()) // the same layer twice in one image
-      .execute()
+    await tables.insertInto('manifest_references').values(batch).execute()
   }
   const digests = references.map((reference) => reference.digest)
   await useLinks(tables, repositoryId, digests)
-  if (children.length > 0) await needChildren(tables, repositoryId, digests)
-  const { registry_id } = await tables
-    .updateTable('repositories')
-    .set((row) => ({ manifest_count: row('manifest_count', '+', 1), updated_at: now }))
-    .where('id', '=', repositoryId)
-    .returning('registry_id')
-    .executeTakeFirstOrThrow()
+  if (document.children.length > 0) await needChildren(tables, repositoryId, digests)
+  const { registry_id } = onlyRow(await run(tables, oneMoreManifest, { repositoryId, now }))
   const change = { blobBytes: 0, manifestBytes: bytes.length }
   await addToRepository(tables, repositoryId, change)
   await addToRegistry(tables, registry_id, change)
   return id
 }
+
+interface TagName {
+  readonly repositoryId: number
+  readonly name: string
+}
+
+const tagAt = fixedQuery<TagName>()((db, param) =>
+  db
+    .selectFrom('tags')
+    .where('repository_id', '=', param('repositoryId'))
+    .where('name', '=', param('name'))
+    .select('manifest_id'),
+)
+
+const tagged = fixedQuery<TagName & { readonly manifestId: number; readonly now: string }>()((db, param) =>
+  db
+    .insertInto('tags')
+    .values({
+      repository_id: param('repositoryId'),
+      name: param('name'),
+      manifest_id: param('manifestId'),
+      created_at: param('now'),
+      updated_at: param('now'),
+    })
+    .onConflict((conflict) =>
+      conflict.columns(['repository_id', 'name']).doUpdateSet((row) => ({
+        manifest_id: row.ref('excluded.manifest_id'),
+        updated_at: row.ref('excluded.updated_at'),
+      })),
+    ),
+)
 
 async function pointTag(
   tables: Kysely<Tables>,
@@ -266,18 +301,7 @@ async function pointTag(
   manifestId: number,
   now: string,
 ): Promise<void> {
-  const before = await tables
-    .selectFrom('tags')
-    .where('repository_id', '=', repositoryId)
-    .where('name', '=', name)
-    .select('manifest_id')
-    .executeTakeFirst()
-  await tables
-    .insertInto('tags')
-    .values({ repository_id: repositoryId, name, manifest_id: manifestId, created_at: now, updated_at: now })
-    .onConflict((conflict) =>
-      conflict.columns(['repository_id', 'name']).doUpdateSet({ manifest_id: manifestId, updated_at: now }),
-    )
-    .execute()
+  const [before] = (await run(tables, tagAt, { repositoryId, name })).rows
+  await run(tables, tagged, { repositoryId, name, manifestId, now })
   if (before !== undefined && before.manifest_id !== manifestId) await reviewManifest(tables, before.manifest_id, now)
 }

@@ -1,5 +1,6 @@
 /** Which manifests nobody may need any more: keeps `unneeded_manifests`, inside the caller's transaction. */
 import type { ExpressionBuilder, Kysely } from 'kysely'
+import { fixedQuery, run } from '../../backends/db/fixed-query.ts'
 import type { Tables } from '../../backends/db/tables/index.ts'
 import { batches } from '../../base/batches.ts'
 
@@ -10,8 +11,12 @@ export async function renewManifest(tables: Kysely<Tables>, id: number, now: str
 
 /** Takes a manifest out of the review queue, because it has a tag. */
 export async function needManifest(tables: Kysely<Tables>, id: number): Promise<void> {
-  await tables.deleteFrom('unneeded_manifests').where('manifest_id', '=', id).execute()
+  await run(tables, needed, { id })
 }
+
+const needed = fixedQuery<{ readonly id: number }>()((db, param) =>
+  db.deleteFrom('unneeded_manifests').where('manifest_id', '=', param('id')),
+)
 
 /** Takes the repository's manifests out of the review queue, because an index names them. */
 export async function needChildren(

@@ -10,6 +10,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Digest } from '@berth/oci'
 import type { AppendOptions, BlobStore } from '../../backends/blobs/blob-store.ts'
 import type { Database } from '../../backends/db/database.ts'
+import { fixedQuery, run } from '../../backends/db/fixed-query.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault, isFault } from '../../base/fault.ts'
 import { timestamp } from '../../base/timestamp.ts'
@@ -84,6 +85,112 @@ export async function releaseDeadClaims(db: Database, node: string): Promise<voi
   )
 }
 
+const ownSession = fixedQuery<Place & { readonly session: string }>()((db, param) =>
+  db
+    .selectFrom('upload_sessions')
+    .innerJoin('registries', 'registries.id', 'upload_sessions.registry_id')
+    .where('upload_sessions.id', '=', param('session'))
+    .where('registries.name', '=', param('registry'))
+    .where('upload_sessions.repository', '=', param('repository'))
+    .select(['upload_sessions.id', 'store_session', 'offset', 'committing_digest', 'writer', 'writer_until']),
+)
+
+interface Claiming {
+  readonly session: string
+  readonly from: string | null
+  readonly to: string | null
+  readonly until: string | null
+}
+
+const claimOfNobody = fixedQuery<Claiming>()((db, param) =>
+  db
+    .updateTable('upload_sessions')
+    .set({ writer: param('to'), writer_until: param('until') })
+    .where('id', '=', param('session'))
+    .where('writer', 'is', null)
+    .returning('id'),
+)
+
+const claimOfWriter = fixedQuery<Claiming>()((db, param) =>
+  db
+    .updateTable('upload_sessions')
+    .set({ writer: param('to'), writer_until: param('until') })
+    .where('id', '=', param('session'))
+    .where('writer', '=', param('from'))
+    .returning('id'),
+)
+
+interface Written {
+  readonly session: string
+  readonly writer: string | null
+}
+
+const recorded = fixedQuery<
+  Written & { readonly offset: number; readonly committing: string | null; readonly now: string }
+>()((db, param) =>
+  db
+    .updateTable('upload_sessions')
+    .set({ offset: param('offset'), committing_digest: param('committing'), updated_at: param('now') })
+    .where('id', '=', param('session'))
+    .where('writer', '=', param('writer'))
+    .returning('id'),
+)
+
+const finished = fixedQuery<Written>()((db, param) =>
+  db
+    .deleteFrom('upload_sessions')
+    .where('id', '=', param('session'))
+    .where('writer', '=', param('writer'))
+    .returning('id'),
+)
+
+interface Beginning extends Place {
+  readonly session: string
+  readonly storeSession: string
+  readonly writer: string | null
+  readonly until: string | null
+  readonly now: string
+}
+
+const begun = fixedQuery<Beginning>()((db, param) =>
+  db
+    .insertInto('upload_sessions')
+    .columns([
+      ...(['id', 'registry_id', 'repository', 'store_session', 'offset'] as const),
+      ...(['writer', 'writer_until', 'created_at', 'updated_at'] as const),
+    ])
+    .expression((query) =>
+      query
+        .selectFrom('registries')
+        .where('registries.name', '=', param('registry'))
+        .select((row) => [
+          row.val(param('session')).as('id'),
+          'registries.id as registry_id',
+          row.val(param('repository')).as('repository'),
+          row.val(param('storeSession')).as('store_session'),
+          row.lit(0).as('offset'),
+          row.val(param('writer')).as('writer'),
+          row.val(param('until')).as('writer_until'),
+          row.val(param('now')).as('created_at'),
+          row.val(param('now')).as('updated_at'),
+        ]),
+    )
+    .returning('id'),
+)
+
+const stored = fixedQuery<{ readonly digest: string; readonly size: number; readonly now: string }>()((db, param) =>
+  db
+    .insertInto('blobs')
+    .values({ digest: param('digest'), size: param('size'), created_at: param('now'), scrubbed_at: param('now') })
+    .onConflict((conflict) =>
+      conflict.column('digest').doUpdateSet((row) => ({
+        size: row.ref('excluded.size'),
+        damaged_at: null,
+        scrubbed_at: row.ref('excluded.scrubbed_at'),
+      })),
+    ),
+)
+
 /** node: what this server is called among those on the same database. */
 export function createUploads(
   db: Database,
@@ -96,16 +203,7 @@ export function createUploads(
 
   async function find(place: Place, session: string): Promise<SessionRow> {
     if (!names.areOurs(session)) throw new Fault('blobUploadUnknown', { session })
-    const row = await db.read((tables) =>
-      tables
-        .selectFrom('upload_sessions')
-        .innerJoin('registries', 'registries.id', 'upload_sessions.registry_id')
-        .where('upload_sessions.id', '=', session)
-        .where('registries.name', '=', place.registry)
-        .where('upload_sessions.repository', '=', place.repository)
-        .select(['upload_sessions.id', 'store_session', 'offset', 'committing_digest', 'writer', 'writer_until'])
-        .executeTakeFirst(),
-    )
+    const [row] = await db.select(ownSession, { session, ...place })
     if (row !== undefined) return row
     // A name that we gave out once and whose row is gone: finished or cancelled.
     throw new Fault('blobUploadInvalid', { session })
@@ -189,17 +287,9 @@ export function createUploads(
   /** Hands the claim from one writer to the next (null: nobody); false when it was somebody else's. */
   async function setClaim(session: string, from: string | null, to: string | null): Promise<boolean> {
     const until = to === null ? null : claimEnd()
-    const result = await db.write(
-      (tables) =>
-        tables
-          .updateTable('upload_sessions')
-          .set({ writer: to, writer_until: until })
-          .where('id', '=', session)
-          .where('writer', from === null ? 'is' : '=', from)
-          .executeTakeFirst(),
-      { sync: false },
-    )
-    return result.numUpdatedRows > 0n
+    const claiming = from === null ? claimOfNobody : claimOfWriter
+    const { rows } = await db.write((tables) => run(tables, claiming, { session, from, to, until }), { sync: false })
+    return rows.length > 0
   }
 
   /** Refuses a writer that stood still for so long that its claim has passed to another one. */
@@ -209,13 +299,10 @@ export function createUploads(
   ): Promise<void> {
     await db.write(
       async (tables) => {
-        const { numUpdatedRows } = await tables
-          .updateTable('upload_sessions')
-          .set({ ...progress, updated_at: timestamp(clock) })
-          .where('id', '=', row.id)
-          .where('writer', '=', row.writer)
-          .executeTakeFirst()
-        if (numUpdatedRows === 0n) throw new Fault('uploadBusy', { session: row.id })
+        const { offset, committing_digest: committing = row.committing_digest } = progress
+        const now = timestamp(clock)
+        const { rows } = await run(tables, recorded, { session: row.id, writer: row.writer, offset, committing, now })
+        if (rows.length === 0) throw new Fault('uploadBusy', { session: row.id })
         // A collection of the same digest must either see this session or be over, bytes included, before we store ours.
         if (progress.committing_digest) await touchBlob(tables, progress.committing_digest)
       },
@@ -327,27 +414,9 @@ export function createUploads(
     const now = timestamp(clock)
     const recorded = db.write(
       async (tables) => {
-        const registry = await tables
-          .selectFrom('registries')
-          .select('id')
-          .where('name', '=', place.registry)
-          .executeTakeFirst()
-        if (registry === undefined) throw new Fault('repositoryUnknown', { repository: place.repository })
-        await tables
-          .insertInto('upload_sessions')
-          .values({
-            id: session,
-            registry_id: registry.id,
-            repository: place.repository,
-            store_session: storeSession,
-            offset: 0,
-            committing_digest: null,
-            writer,
-            writer_until: writer === null ? null : claimEnd(),
-            created_at: now,
-            updated_at: now,
-          })
-          .execute()
+        const until = writer === null ? null : claimEnd()
+        const { rows } = await run(tables, begun, { session, ...place, storeSession, writer, until, now })
+        if (rows.length === 0) throw new Fault('repositoryUnknown', { repository: place.repository })
       },
       { sync: false },
     )
@@ -369,17 +438,9 @@ export function createUploads(
     await db.write(async (tables) => {
       const now = timestamp(clock)
       // While the session was there and ours, no collection took the bytes.
-      const { numDeletedRows } = await tables
-        .deleteFrom('upload_sessions')
-        .where('id', '=', row.id)
-        .where('writer', '=', row.writer)
-        .executeTakeFirst()
-      if (numDeletedRows === 0n) throw new Fault('uploadBusy', { session: row.id })
-      await tables
-        .insertInto('blobs')
-        .values({ digest, size, created_at: now, scrubbed_at: now })
-        .onConflict((conflict) => conflict.column('digest').doUpdateSet({ size, damaged_at: null, scrubbed_at: now }))
-        .execute()
+      const { rows } = await run(tables, finished, { session: row.id, writer: row.writer })
+      if (rows.length === 0) throw new Fault('uploadBusy', { session: row.id })
+      await run(tables, stored, { digest, size, now })
       await linkBlob(tables, await ensureRepository(tables, place, now), digest, now)
     })
     return { result: size, sessionEnded: true }

@@ -4,6 +4,7 @@
  */
 import type { Kysely } from 'kysely'
 import type { Database } from '../../backends/db/database.ts'
+import { fixedQuery, run } from '../../backends/db/fixed-query.ts'
 import type { Tables } from '../../backends/db/tables/index.ts'
 import { Fault } from '../../base/fault.ts'
 import { repositoryAt } from './place.ts'
@@ -48,34 +49,57 @@ export function createUsageReader(db: Database): UsageReader {
   }
 }
 
+interface Addition {
+  readonly of: number
+  readonly shard: number
+  readonly blob_bytes: number
+  readonly manifest_bytes: number
+}
+
+const moreInRegistry = fixedQuery<Addition>()((db, param) =>
+  db
+    .insertInto('registry_usage')
+    .values({
+      registry_id: param('of'),
+      shard: param('shard'),
+      blob_bytes: param('blob_bytes'),
+      manifest_bytes: param('manifest_bytes'),
+    })
+    .onConflict((conflict) =>
+      conflict.columns(['registry_id', 'shard']).doUpdateSet((row) => ({
+        blob_bytes: row('registry_usage.blob_bytes', '+', row.ref('excluded.blob_bytes')),
+        manifest_bytes: row('registry_usage.manifest_bytes', '+', row.ref('excluded.manifest_bytes')),
+      })),
+    ),
+)
+
+const moreInRepository = fixedQuery<Addition>()((db, param) =>
+  db
+    .insertInto('repository_usage')
+    .values({
+      repository_id: param('of'),
+      shard: param('shard'),
+      blob_bytes: param('blob_bytes'),
+      manifest_bytes: param('manifest_bytes'),
+    })
+    .onConflict((conflict) =>
+      conflict.columns(['repository_id', 'shard']).doUpdateSet((row) => ({
+        blob_bytes: row('repository_usage.blob_bytes', '+', row.ref('excluded.blob_bytes')),
+        manifest_bytes: row('repository_usage.manifest_bytes', '+', row.ref('excluded.manifest_bytes')),
+      })),
+    ),
+)
+
 /** Adds to a registry's count; numbers below zero take away. */
 export async function addToRegistry(tables: Kysely<Tables>, registryId: number, change: Usage): Promise<void> {
   if (change.blobBytes === 0 && change.manifestBytes === 0) return
-  await tables
-    .insertInto('registry_usage')
-    .values({ registry_id: registryId, ...rowOf(change) })
-    .onConflict((conflict) =>
-      conflict.columns(['registry_id', 'shard']).doUpdateSet((row) => ({
-        blob_bytes: row('registry_usage.blob_bytes', '+', change.blobBytes),
-        manifest_bytes: row('registry_usage.manifest_bytes', '+', change.manifestBytes),
-      })),
-    )
-    .execute()
+  await run(tables, moreInRegistry, { of: registryId, ...rowOf(change) })
 }
 
 /** Adds to a repository's count; numbers below zero take away. */
 export async function addToRepository(tables: Kysely<Tables>, repositoryId: number, change: Usage): Promise<void> {
   if (change.blobBytes === 0 && change.manifestBytes === 0) return
-  await tables
-    .insertInto('repository_usage')
-    .values({ repository_id: repositoryId, ...rowOf(change) })
-    .onConflict((conflict) =>
-      conflict.columns(['repository_id', 'shard']).doUpdateSet((row) => ({
-        blob_bytes: row('repository_usage.blob_bytes', '+', change.blobBytes),
-        manifest_bytes: row('repository_usage.manifest_bytes', '+', change.manifestBytes),
-      })),
-    )
-    .execute()
+  await run(tables, moreInRepository, { of: repositoryId, ...rowOf(change) })
 }
 
 const rowOf = ({ blobBytes, manifestBytes }: Usage) => ({

@@ -4,7 +4,7 @@ import type { Kysely } from 'kysely'
 import type { Database } from '../../../backends/db/database.ts'
 import type { Tables } from '../../../backends/db/tables/index.ts'
 import { timestamp } from '../../../base/timestamp.ts'
-import { isNamed, reviewLinks, unlinkBlobs, useLinks } from '../links.ts'
+import { isNamed, reviewLinks, unlinkBlobs, useNamedLink } from '../links.ts'
 import { examineBlob } from './examine-blob.ts'
 import { type Check, type Parts, pages, type Repair, type Trouble } from './finding.ts'
 
@@ -52,7 +52,7 @@ export function linkQueue({ db, clock }: Parts): Check<LinkKey> {
   async function requeue({ repository_id, digest }: LinkKey, queued: boolean): Promise<Repair> {
     await db.write((tables) =>
       queued
-        ? useLinks(tables, repository_id, [digest], 'if named')
+        ? useNamedLink(tables, repository_id, digest)
         : reviewLinks(tables, repository_id, [digest], timestamp(clock)),
     )
     return { done: queued ? 'it is not up for collection any more' : 'it is up for collection' }
