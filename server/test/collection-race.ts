@@ -9,8 +9,10 @@ import { at, dayMs, once, recount, type TestProcess } from './core.ts'
 import { aBlob, anImage, type Content } from './images.ts'
 
 export interface RaceOptions {
-  /** Images that are pushed, in all. */
+  /** Images that are pushed, in all, at least. */
   readonly rounds: number
+  /** It goes on until so many blobs have been collected, ten times as long at most. */
+  readonly collected: number
   /** Clients for each process. */
   readonly clients: number
   /** Different blobs that they push: the fewer, the more often two meet. */
@@ -32,25 +34,29 @@ const kept = 1
 /** Throws an AssertionError for whatever is missing, then or at the end. processes: on one database and store. */
 export async function race(
   processes: readonly TestProcess[],
-  { rounds, clients, blobs }: RaceOptions,
+  { rounds, collected, clients, blobs }: RaceOptions,
 ): Promise<RaceReport> {
   const contents = Array.from({ length: blobs }, (_, index) => aBlob(`raced for ${'!'.repeat(index)}`))
   const report = { pushed: 0, mounted: 0, repeated: 0, blobsCollected: 0 }
   const ending = new AbortController()
   const collecting = processes.map((process) => collectAllTheTime(process, report, ending.signal))
-  let left = rounds
+  let begun = 0
+  let failed = false
+  const goesOn = () => begun < rounds || (report.blobsCollected < collected && begun < 10 * rounds)
   const client = async (process: TestProcess, name: string) => {
     const alive: Pushed[] = []
     try {
-      while (left-- > 0 && !ending.signal.aborted) {
+      while (goesOn() && !failed) {
+        begun++
         alive.push(await pushOne(process, name, contents, report))
         for (const pushed of alive) await assertThere(pick(processes), pushed)
         if (alive.length > kept) await deleteOne(process, alive.shift())
         await deleteSomeBlob(process, pick(contents))
       }
       for (const pushed of alive) await assertThere(process, pushed)
-    } finally {
-      left = 0 // where one has failed, the others need not go on
+    } catch (error) {
+      failed = true // the others need not go on
+      throw error
     }
   }
   try {

@@ -6,12 +6,14 @@ import { onPostgreSql } from '../../../../test/database.ts'
 import { systemClock } from '../../../base/clock.ts'
 
 // On PostgreSQL a collection that meets pushes everywhere begins again and again, so they meet less often there.
-const options = onPostgreSql ? { rounds: 100, clients: 1, blobs: 40 } : { rounds: 300, clients: 2, blobs: 10 }
+const options = onPostgreSql
+  ? { rounds: 100, collected: 10, clients: 1, blobs: 40 }
+  : { rounds: 300, collected: 10, clients: 2, blobs: 10 }
 
 test('pushes, mounts and deletes race collections without grace, in three processes, and nothing is lost', async () => {
   await using processes = await openTestProcesses(3, systemClock)
   const { pushed, mounted, blobsCollected } = await race(processes, options)
-  assert.equal(pushed, options.rounds)
+  assert.ok(pushed >= options.rounds)
   assert.ok(mounted > 10, `${mounted} mounts`)
-  assert.ok(blobsCollected > 10, `${blobsCollected} blobs were collected meanwhile`)
+  assert.ok(blobsCollected >= 10, `${blobsCollected} blobs were collected meanwhile`)
 })

@@ -8,7 +8,9 @@ import { systemClock } from '../../../base/clock.ts'
 import { createIntegrityChecker, type Finding } from './check.ts'
 
 // On PostgreSQL a collection that meets pushes everywhere begins again and again, so they meet less often there.
-const options = onPostgreSql ? { rounds: 60, clients: 1, blobs: 40 } : { rounds: 80, clients: 2, blobs: 10 }
+const options = onPostgreSql
+  ? { rounds: 60, collected: 0, clients: 1, blobs: 40 }
+  : { rounds: 80, collected: 10, clients: 2, blobs: 10 }
 
 test('pushes, mounts, deletes and collections in three processes › a check beside them finds nothing wrong', async () => {
   await using processes = await openTestProcesses(3, systemClock)
@@ -30,7 +32,7 @@ test('pushes, mounts, deletes and collections in three processes › a check bes
   })
   const [report] = await Promise.all([storm, check()])
   assert.deepEqual(brief(findings), [])
-  assert.equal(report.pushed, options.rounds)
-  if (!onPostgreSql) assert.ok(report.blobsCollected > 10, `${report.blobsCollected} blobs were collected meanwhile`)
+  assert.ok(report.pushed >= options.rounds)
+  assert.ok(report.blobsCollected >= options.collected, `${report.blobsCollected} blobs were collected meanwhile`)
   assert.ok(checks > 2 && repairs > 0, `${checks} checks, ${repairs} of them with repair`)
 })
