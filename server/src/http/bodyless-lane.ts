@@ -7,10 +7,9 @@
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import { isFileBytes } from '../base/file-bytes.ts'
 import { plainAddress } from './authority.ts'
 import { noBody } from './body.ts'
-import { createFileSender, type FileSender } from './file-sender.ts'
+import { sendStream } from './file-sender.ts'
 import { type HeaderFields, parseRequestHead, type RequestHead } from './request-head.ts'
 import type { Answer, Transport } from './transport.ts'
 
@@ -38,7 +37,7 @@ export interface BodylessLaneOptions {
 const largestJoined = 64 * 1024
 
 export function createBodylessLane(options: BodylessLaneOptions): BodylessLane {
-  const lane: Lane = { ...options, files: createFileSender(), connections: new Set(), draining: false }
+  const lane: Lane = { ...options, connections: new Set(), draining: false }
   return {
     take: (socket) => void new Connection(lane, socket),
     drain() {
@@ -51,7 +50,6 @@ export function createBodylessLane(options: BodylessLaneOptions): BodylessLane {
 }
 
 interface Lane extends BodylessLaneOptions {
-  readonly files: FileSender | undefined
   readonly connections: Set<Connection>
   draining: boolean
 }
@@ -194,28 +192,14 @@ class Connection {
     return length
   }
 
-  /** Waits for each chunk to be handed over before it asks for the next, because the source reuses its buffers. */
   async #sendStream(head: string, chunks: AsyncIterable<Uint8Array>): Promise<number> {
-    let sent = 0
-    const write = async (chunk: Uint8Array) => {
-      await this.#written(chunk)
-      sent += chunk.length
-    }
     try {
-      const { files } = this.#lane
-      if (files !== undefined && !this.#encrypted && isFileBytes(chunks)) {
-        await this.#written(Buffer.from(head, 'latin1')) // what waited here would come after what the system sends
-        const slice = chunks.takeFile()
-        await files.send(this.#socket, slice, write)
-        return slice.end - slice.start
-      }
       this.#socket.write(head, 'latin1')
-      for await (const chunk of chunks) await write(chunk)
+      return await sendStream(this.#encrypted ? undefined : this.#socket, chunks, (chunk) => this.#written(chunk))
     } catch (error) {
       this.#socket.destroy()
       throw error
     }
-    return sent
   }
 
   #written(chunk: Uint8Array): Promise<void> {

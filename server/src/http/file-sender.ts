@@ -7,7 +7,7 @@ import type { Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { BufferPool } from '../base/buffer-pool.ts'
 import { closeFile, type Descriptor, readSome, readSomeNow } from '../base/descriptor.ts'
-import type { FileSlice } from '../base/file-bytes.ts'
+import { type FileSlice, isFileBytes } from '../base/file-bytes.ts'
 import { mostAsked, type SystemCalls, systemCalls } from '../base/system-calls.ts'
 
 /**
@@ -28,7 +28,7 @@ const localBufferBytes = 512 * 1024
 export type WriteToSocket = (bytes: Uint8Array) => Promise<void>
 
 export interface FileSender {
-  /** Closes the file, also when it rejects. Nothing may wait to be written to the socket. */
+  /** Closes the file, also when it rejects. */
   send(socket: Socket, slice: FileSlice, write: WriteToSocket): Promise<void>
 }
 
@@ -53,6 +53,31 @@ export function createFileSender(system: SystemCalls | undefined = systemCalls()
       }
     },
   }
+}
+
+let usual: { readonly files: FileSender | undefined } | undefined
+
+/**
+ * Sends all chunks, each before the next is asked for, because the source reuses its buffers; or the file that they lie in.
+ * socket: where a file may be sent to, which is not said of one that encrypts. Returns the number of bytes.
+ */
+export async function sendStream(
+  socket: Socket | undefined,
+  chunks: AsyncIterable<Uint8Array>,
+  write: WriteToSocket,
+): Promise<number> {
+  usual ??= { files: createFileSender() }
+  if (socket !== undefined && usual.files !== undefined && isFileBytes(chunks)) {
+    const slice = chunks.takeFile()
+    await usual.files.send(socket, slice, write)
+    return slice.end - slice.start
+  }
+  let sent = 0
+  for await (const chunk of chunks) {
+    await write(chunk)
+    sent += chunk.length
+  }
+  return sent
 }
 
 interface Parts {
@@ -84,7 +109,9 @@ class Sending {
   }
 
   async run(): Promise<void> {
-    let turnBegan = this.#position
+    // Once this has been taken, nothing that was written before it waits any more, such as a head.
+    await (this.#isResident() ? this.#sendResidentPiece() : this.#readAndSend())
+    let turnBegan = this.#slice.start
     while (this.#position < this.#slice.end) {
       if (this.#position - turnBegan > mostAsked) {
         await nextTurn() // a client that takes everything at once must not keep the others waiting
@@ -108,15 +135,19 @@ class Sending {
   }
 
   async #sendResident(descriptor: Descriptor): Promise<void> {
-    const { system, pieces } = this.#parts
+    const { system } = this.#parts
     const { file, end } = this.#slice
     this.#limitOnce(descriptor)
     const length = (this.#residentEnd === end ? end : this.#residentEnd - pieceBytes) - this.#position
     this.#position += system.sendFile(descriptor, file, this.#position, length)
-    if (this.#position === end) return
-    await this.#sendPiece(pieces, (piece) =>
-      readSomeNow(file, piece, Math.min(piece.length, this.#residentEnd - this.#position), this.#position),
-    )
+    if (this.#position < end) await this.#sendResidentPiece()
+  }
+
+  async #sendResidentPiece(): Promise<void> {
+    await this.#sendPiece(this.#parts.pieces, (piece) => {
+      const length = Math.min(piece.length, this.#residentEnd - this.#position)
+      return readSomeNow(this.#slice.file, piece, length, this.#position)
+    })
   }
 
   async #readAndSend(): Promise<void> {

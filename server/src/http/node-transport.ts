@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { plainAddress } from './authority.ts'
 import { bodyReader } from './body.ts'
+import { sendStream } from './file-sender.ts'
 import type { Answer, Transport } from './transport.ts'
 
 /** How long a refused request's body is still read, so that the client gets to see the refusal. */
@@ -42,25 +43,22 @@ async function send(response: ServerResponse, { status, headers, body }: Answer)
     response.end()
     return 0
   }
-  if (typeof body === 'object' && Symbol.asyncIterator in body) return sendStream(response, body)
+  if (typeof body === 'object' && Symbol.asyncIterator in body) return sendBody(response, body)
   response.end(body)
   return Buffer.byteLength(body)
 }
 
-/** Waits for each chunk to be handed over before it asks for the next, because the source reuses its buffers. */
-async function sendStream(response: ServerResponse, chunks: AsyncIterable<Uint8Array>): Promise<number> {
-  let sent = 0
+async function sendBody(response: ServerResponse, chunks: AsyncIterable<Uint8Array>): Promise<number> {
+  const { socket } = response // none while an earlier answer is on its way
+  const plain = socket === null || (socket as TLSSocket).encrypted ? undefined : socket
   try {
-    for await (const chunk of chunks) {
-      await written(response, chunk)
-      sent += chunk.length
-    }
+    const sent = await sendStream(plain, chunks, (chunk) => written(response, chunk))
+    response.end()
+    return sent
   } catch (error) {
     response.destroy()
     throw error
   }
-  response.end()
-  return sent
 }
 
 function written(response: ServerResponse, chunk: Uint8Array): Promise<void> {

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict'
+import { closeSync, fstatSync, openSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { Agent, createServer, get, type IncomingMessage, request } from 'node:http'
 import { type AddressInfo, createServer as createNetServer, type Server, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import type { FileBytes } from '../base/file-bytes.ts'
 import { answerOf } from './answer.ts'
 import { createBodylessLane } from './bodyless-lane.ts'
 import { nodeTransport } from './node-transport.ts'
@@ -73,6 +78,23 @@ async function answerBy(way: string, method: string, reply: Reply, common = {}):
   return { message, body, whole, sent }
 }
 
+/** A file like a blob's: text, and the first byte and the one after the last that are wanted. */
+async function inFile(text: string, start: number, end: number): Promise<FileBytes & { readonly file: number }> {
+  const folder = await mkdtemp(join(tmpdir(), 'berth-http-'))
+  const path = join(folder, 'file')
+  await writeFile(path, text)
+  const file = openSync(path, 'r')
+  await rm(folder, { recursive: true })
+  return {
+    file,
+    takeFile: () => ({ file, start, end }),
+    async *[Symbol.asyncIterator]() {
+      yield Buffer.from(text).subarray(start, end)
+      closeSync(file)
+    },
+  }
+}
+
 /** One buffer for all chunks, as the blob stores have it. */
 async function* reusing(...texts: string[]): AsyncGenerator<Uint8Array> {
   const buffer = Buffer.alloc(1 << 20)
@@ -87,6 +109,18 @@ async function* failing(): AsyncGenerator<Uint8Array> {
 for (const way of Object.keys(ways))
   describe(`a reply over ${way}`, () => {
     const answerTo = (method: string, reply: Reply, common = {}) => answerBy(way, method, reply, common)
+
+    test('a file, with its head before it, and is closed', async () => {
+      const text = 'abcdefghijklmnopq'.repeat(200_000)
+      const [start, end] = [7, text.length - 5]
+      const file = await inFile(text, start, end)
+      const reply = { status: 200, headers: { 'Content-Length': end - start }, body: file }
+      const { message, body, whole, sent } = await answerBy(way, 'GET', reply)
+      assert.equal(message.headers['content-length'], String(end - start))
+      assert.ok(body === text.slice(start, end) && whole, 'other bytes than were sent')
+      assert.equal(sent, end - start)
+      assert.throws(() => fstatSync(file.file), /EBADF/)
+    })
 
     test('of text gets its length, in bytes', async () => {
       const { message, body, sent } = await answerTo('GET', { status: 200, body: 'h\u00e9llo' })
