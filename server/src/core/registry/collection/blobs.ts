@@ -26,7 +26,7 @@ import type { Tables } from '../../../backends/db/tables/index.ts'
 import { storedDigest } from '../blobs.ts'
 import { thenBreathe } from '../breath.ts'
 import { isLinked, isNamed, unlinkBlobs } from '../links.ts'
-import { type Batch, type Cutoffs, type Garbage, inGroups, type Parts, planned, type Step } from './step.ts'
+import { type Batch, type Cutoffs, type Garbage, inGroups, inOrder, type Parts, planned, type Step } from './step.ts'
 import { isAbandoned } from './uploads.ts'
 
 interface UnusedLink {
@@ -124,7 +124,7 @@ export function unusedLinks({ db, signal }: Parts, cutoffs: Cutoffs): Step<Unuse
     )
   }
 
-  return { plan, carryOut }
+  return { plan: () => inOrder(plan(), ({ repositoryId, digest }) => `${repositoryId} ${digest}`), carryOut }
 }
 
 /** Blobs that no repository has linked for the grace, and that no upload is about to link: their rows and bytes. */
@@ -201,7 +201,7 @@ export function unlinkedBlobs({ db, store, signal }: Parts, cutoffs: Cutoffs): S
     )
   }
 
-  return { plan, carryOut }
+  return { plan: () => inOrder(plan(), ({ name }) => name), carryOut }
 }
 
 /** Where the next page begins; the columns that are compared are never null. */

@@ -66,6 +66,37 @@ export interface Cutoffs {
 export const planned = 200
 const together = 50
 
+/** How much is put in order at a time. */
+const ordered = 4_000
+
+/**
+ * The same work in larger batches, in the order of the keys: what goes in one transaction then lies on few pages of the
+ * indexes instead of one for each entry, and a transaction is that much shorter.
+ */
+export async function* inOrder<Work>(
+  batches: AsyncIterable<Batch<Work>>,
+  keyOf: (work: Work) => string,
+): AsyncGenerator<Batch<Work>, void, undefined> {
+  let work: Work[] = []
+  let garbage: Garbage[] = []
+  for await (const batch of batches) {
+    work.push(...batch.work)
+    garbage.push(...batch.garbage)
+    if (work.length < ordered) continue
+    yield { work: sorted(work, keyOf), garbage }
+    work = []
+    garbage = []
+  }
+  if (garbage.length > 0) yield { work: sorted(work, keyOf), garbage }
+}
+
+function sorted<Work>(work: readonly Work[], keyOf: (work: Work) => string): Work[] {
+  return work
+    .map((item) => ({ key: keyOf(item), item }))
+    .sort((one, other) => (one.key < other.key ? -1 : 1))
+    .map(({ item }) => item)
+}
+
 /** As many as go in one transaction. */
 export function* inGroups<T>(items: readonly T[]): Generator<T[], void, undefined> {
   for (let start = 0; start < items.length; start += together) yield items.slice(start, start + together)
