@@ -44,11 +44,11 @@ suite('judge', () => {
     assert.deepEqual([best, ratio], [{ registry: 'hasty', value: 100 }, 2])
   })
 
-  test('in writes leaves out who syncs nothing, and says how it is to the best that syncs everything', () => {
+  test('in writes counts who syncs everything, and says how it is to the best that syncs some', () => {
     const cells = { berth: cell(60), careful: cell(20), hasty: cell(30), careless: cell(900) }
     const { best, ratio, note } = judge(question({ writes: true }), cells, [], kinds)
-    assert.deepEqual([best, ratio], [{ registry: 'hasty', value: 30 }, 2])
-    assert.match(note ?? '', /^×3\.00 of careful/)
+    assert.deepEqual([best, ratio], [{ registry: 'careful', value: 20 }, 3])
+    assert.match(note ?? '', /^×2\.00 of hasty/)
   })
 
   test('has no ratio without figures of Berth or of anybody else', () => {

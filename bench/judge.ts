@@ -18,8 +18,8 @@ export function judge(
   const better = question.unit.better
   const others =
     question.peersOf === undefined ? cells : (before.find(({ name }) => name === question.peersOf)?.cells ?? {})
-  // Who keeps nothing on the disk does less than a push asks for.
-  const counted = kinds.filter(({ syncs }) => question.writes !== true || syncs !== 'nothing')
+  // Durable against durable: whoever leaves a push in memory does less than was asked for.
+  const counted = kinds.filter(({ syncs }) => question.writes !== true || syncs === 'all of it')
   const best = bestOf(counted, others, better)
   const ratioTo = (other: { value: number } | undefined) =>
     own === undefined || other === undefined
@@ -28,14 +28,14 @@ export function judge(
         ? own.value / other.value
         : other.value / own.value
   const ratio = ratioTo(best)
-  const durable = bestOf(
-    kinds.filter(({ syncs }) => syncs === 'all of it'),
+  const careless = bestOf(
+    kinds.filter(({ syncs }) => syncs === 'some of it'),
     others,
     better,
   )
   const note =
-    question.writes === true && durable !== undefined && durable.registry !== best?.registry && own !== undefined
-      ? `×${formatFigure(ratioTo(durable) ?? 0)} of ${durable.registry}, the best that syncs all of a push`
+    question.writes === true && careless !== undefined && own !== undefined
+      ? `×${formatFigure(ratioTo(careless) ?? 0)} of ${careless.registry}, which does not sync all of a push`
       : undefined
   const wanted = (question.wanted ?? []).map((wish) => ({
     wanted: wish,
