@@ -194,7 +194,9 @@ class Connection {
 
   async #sendStream(head: string, chunks: AsyncIterable<Uint8Array>): Promise<number> {
     try {
+      this.#socket.cork() // the head goes with the first bytes
       this.#socket.write(head, 'latin1')
+      process.nextTick(() => this.#socket.uncork())
       return await sendStream(this.#encrypted ? undefined : this.#socket, chunks, (chunk) => this.#written(chunk))
     } catch (error) {
       this.#socket.destroy()

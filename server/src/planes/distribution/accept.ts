@@ -18,10 +18,17 @@ const families: Readonly<Record<string, OciFamily>> = {
 export function unacceptable(mediaType: string, accept: readonly string[]): OciFamily | undefined {
   const family = families[mediaType]
   if (family === undefined) return undefined
-  const accepted = accept
-    .flatMap((line) => line.split(','))
-    .map(withoutParameters)
-    .filter((type) => type !== '')
-  const takes = (type: string) => type === mediaType || type === '*/*' || type === 'application/*'
-  return accepted.length === 0 || accepted.some(takes) ? undefined : family
+  let namesAny = false
+  for (const line of accept) {
+    // Not split at once: clients name dozens of types, and the first is the right one as a rule.
+    for (let start = 0; start <= line.length; ) {
+      const comma = line.indexOf(',', start)
+      const end = comma === -1 ? line.length : comma
+      const type = withoutParameters(line.slice(start, end))
+      if (type === mediaType || type === '*/*' || type === 'application/*') return undefined
+      namesAny ||= type !== ''
+      start = end + 1
+    }
+  }
+  return namesAny ? family : undefined
 }
