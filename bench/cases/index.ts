@@ -11,6 +11,7 @@ import { blobCases } from './blobs.ts'
 import { gcCases } from './gc.ts'
 import { listCases } from './lists.ts'
 import { manifestCases } from './manifests.ts'
+import { nodeCases } from './nodes.ts'
 import { pullCases } from './pulls.ts'
 import { pushCases } from './pushes.ts'
 import { memoryCases, type Programs, startCases } from './start.ts'
@@ -30,6 +31,7 @@ export const createCases = ({ options, data, programs, memory }: Ingredients): C
   ...pullCases(data, options),
   ...pushCases(options),
   ...gcCases(options),
+  ...nodeCases(options),
   ...startCases(options, programs, memory),
   ...memoryCases(memory),
 ]

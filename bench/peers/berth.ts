@@ -71,20 +71,25 @@ async function revisionOf(source: string): Promise<string> {
 }
 
 /** Not started; the folder becomes the data folder. */
-export async function openBerth(kind: RegistryKind, options: BerthOptions, folder: string): Promise<Berth> {
-  const { source, workers } = options
-  const environment = { ...compileCache, ...options.environment }
-  const port = await freePort()
-  const url = `http://127.0.0.1:${port}`
-  const server = serverProcess(
+export function berthProcess(port: number, { source, workers, environment }: BerthOptions, folder: string) {
+  return serverProcess(
     port,
     process.execPath,
     [
       ...[mainOf(source), 'start', '--port', String(port), '--host', '127.0.0.1', '--domain', 'localhost'],
       ...['--data', folder, '--workers', String(workers), '--log-level', 'warn'],
     ],
-    { environment, greeting: 'Stop with Ctrl+C.' },
+    { environment: { ...compileCache, ...environment }, greeting: 'Stop with Ctrl+C.' },
   )
+}
+
+/** As `berthProcess`, with what is asked of every registry. */
+export async function openBerth(kind: RegistryKind, options: BerthOptions, folder: string): Promise<Berth> {
+  const { source } = options
+  const environment = { ...compileCache, ...options.environment }
+  const port = await freePort()
+  const url = `http://127.0.0.1:${port}`
+  const server = berthProcess(port, options, folder)
   let credentials = { username: '', password: '' }
   const tokens = new Map<string, { readonly header: string; readonly until: number }>()
 

@@ -1,0 +1,154 @@
+/** Several Berths on one PostgreSQL: how much of a manifest read is the database's work. Each with one worker. */
+
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import pg from 'pg'
+import { freePort, processesOfGroup } from '../../campaigns/program.ts'
+import { type OwnPostgres, postgresSkip, startPostgres } from '../../server/test/postgres.ts'
+import { type Case, type Measurement, NotOffered, perSecond, type Round } from '../case.ts'
+import { createWire, pushImage } from '../load/wire.ts'
+import { type LoadResult, runWrk } from '../load/wrk.ts'
+import type { Options } from '../options.ts'
+import { berthProcess, openBerth } from '../peers/berth.ts'
+import type { Registry } from '../peers/registry.ts'
+import { sharedConfig } from '../seed/images.ts'
+
+const nodes = 4
+const repository = 'many/nodes'
+const tag = 'v1'
+/** What compiles code while it runs needs some seconds. */
+const warmUpSeconds = 3
+
+interface Experiment {
+  readonly one: Measurement
+  readonly all: Measurement
+  /** Of the processor time of both, while all nodes are asked: a share. */
+  readonly database: number
+}
+
+export function nodeCases(options: Options): Case[] {
+  // The three rows are three looks at the same rounds.
+  const rounds = new Map<number, Promise<Experiment>>()
+  const experimentOf = (registry: Registry, round: Round): Promise<Experiment> => {
+    const running = rounds.get(round.number) ?? experiment(registry, options, round)
+    rounds.set(round.number, running)
+    return running
+  }
+  const declare = (
+    name: string,
+    title: string,
+    look: (result: Experiment) => Measurement,
+    rest: Partial<Case> = {},
+  ): Case => ({
+    name,
+    title,
+    unit: perSecond('requests'),
+    needs: [],
+    berthAlone: 'have no database to share',
+    noWarmUp: true,
+    async check() {
+      if (postgresSkip !== false) throw new NotOffered(postgresSkip)
+    },
+    measure: async (registry, round) => look(await experimentOf(registry, round)),
+    ...rest,
+  })
+  return [
+    declare('nodes/one', 'PostgreSQL: manifest by tag, one node', ({ one }) => one),
+    declare('nodes/all', `PostgreSQL: manifest by tag, ${nodes} nodes`, ({ all }) => all),
+    declare(
+      'nodes/database',
+      `PostgreSQL: its share of the processor time of ${nodes} nodes and itself`,
+      ({ database }) => ({ value: database * 100 }),
+      { unit: { name: '%', better: 'less' }, wanted: [{ kind: 'limit', bound: 'most', value: 25 }] },
+    ),
+  ]
+}
+
+async function experiment(registry: Registry, { berth: source }: Options, round: Round): Promise<Experiment> {
+  const own = join(round.folder, `nodes-${round.number}`)
+  await mkdir(own)
+  await using postgres = await startPostgres()
+  const environment = { BERTH_DATABASE: postgres.urlOf('postgres'), BERTH_SECRET_KEY: join(own, 'secret.key') }
+  const first = await openBerth(registry.kind, { source, workers: 1, environment }, join(own, 'node-0'))
+  const ports = await Promise.all(Array.from({ length: nodes - 1 }, () => freePort()))
+  const others = ports.map((port, index) =>
+    berthProcess(port, { source, workers: 1, environment }, join(own, `node-${index + 1}`)),
+  )
+  try {
+    await first.start()
+    for (const node of others) await node.start()
+    const wire = createWire(first.url, await first.authorize({ repositories: [repository], actions: 'pull,push' }))
+    await pushImage(wire, repository, tag, sharedConfig, [])
+    wire.close()
+    // To all of them the same name, as behind one address.
+    const headers = {
+      Host: new URL(first.url).host,
+      Authorization: (await first.authorize({ repositories: [repository] })) ?? '',
+    }
+    const ask = (url: string, seconds: number) =>
+      runWrk(
+        { url, paths: [`/v2/${repository}/manifests/${tag}`], headers, seconds },
+        { plan: 0, rest: async () => undefined },
+      )
+    const urls = [first.url, ...ports.map((port) => `http://127.0.0.1:${port}`)]
+    const askAll = (seconds: number) => Promise.all(urls.map((url) => ask(url, seconds)))
+    await askAll(warmUpSeconds)
+    const one = await ask(first.url, round.seconds)
+    const pids = [first, ...others].flatMap(({ group }) => (group === undefined ? [] : processesOfGroup(group)))
+    const [databaseBefore, nodesBefore] = [await secondsOf(postgres), processorSeconds(pids)]
+    const all = await askAll(round.seconds)
+    const database = (await secondsOf(postgres)) - databaseBefore
+    const berths = processorSeconds(pids) - nodesBefore
+    return { one: figureOf([one]), all: figureOf(all), database: database / (database + berths) }
+  } finally {
+    await Promise.all([first, ...others].map((node) => node.stop()))
+    await rm(own, { recursive: true, force: true })
+  }
+}
+
+const figureOf = (results: readonly LoadResult[]): Measurement => ({
+  value: results.reduce((sum, { requests, seconds }) => sum + requests / seconds, 0),
+  p50: Math.max(...results.map(({ p50 }) => p50)),
+  p99: Math.max(...results.map(({ p99 }) => p99)),
+})
+
+/** Of the server and of those that it has started, all of which work in its data folder. */
+async function secondsOf(postgres: OwnPostgres): Promise<number> {
+  const client = new pg.Client({ connectionString: postgres.urlOf('postgres') })
+  await client.connect()
+  const { rows } = await client.query<{ data_directory: string }>('show data_directory')
+  await client.end()
+  const folder = rows[0]?.data_directory
+  return processorSeconds(
+    readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number)
+      .filter((pid) => folderOf(pid) === folder),
+  )
+}
+
+function folderOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`)
+  } catch {
+    return undefined // it has ended meanwhile
+  }
+}
+
+const ticksPerSecond = 100
+
+/** What these processes have used so far. */
+function processorSeconds(pids: readonly number[]): number {
+  let ticks = 0
+  for (const pid of pids) {
+    try {
+      const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+      ticks += Number(fields[11]) + Number(fields[12])
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  return ticks / ticksPerSecond
+}
