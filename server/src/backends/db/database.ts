@@ -21,7 +21,10 @@ export interface WriteOptions {
 export interface Database {
   /** Reads outside any transaction. The handle throws when it is used after `fn` has ended. */
   read<T>(fn: (db: Kysely<Tables>) => Promise<T>): Promise<T>
-  /** Runs one fixed query outside any transaction: the short way for what is read all the time. */
+  /**
+   * Runs one fixed query outside any transaction: the short way for what a request reads all the time, and for nothing that
+   * waits for a timer. Nobody may change the rows, which several requests of one turn of the event loop may have in common.
+   */
   select<Parameters extends object, Row>(query: FixedQuery<Parameters, Row>, parameters: Parameters): Promise<Row[]>
   /**
    * One write transaction, as if it were alone in the whole database; rolled back when `fn` throws. Durable when it

@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, describe, type TestContext, test } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
 import { type Kysely, sql } from 'kysely'
 import { createTestDatabase, type TestDatabase } from '../../../test/database.ts'
 import { type OwnPostgres, onPostgres, postgresSkip, startPostgres, testPostgres } from '../../../test/postgres.ts'
@@ -239,6 +239,24 @@ describe('PostgreSQL', { skip: postgresSkip, timeout: 120_000 }, () => {
   })
 
   describe('statements', () => {
+    test('what is asked twice in one turn of the event loop is asked once, and anew in the next', async (t) => {
+      const db = await open(t)
+      const sizeOf = fixedQuery<{ readonly digest: string }>()((tables, param) =>
+        tables.selectFrom('blobs').where('digest', '=', param('digest')).select('size'),
+      )
+      await db.write(addBlob('a', 1))
+      await db.write(addBlob('b', 2))
+      const ask = (digest: string) => db.select(sizeOf, { digest })
+      const [one, same, other] = await Promise.all([ask('a'), ask('a'), ask('b')])
+      assert.deepEqual([one, other], [[{ size: 1 }], [{ size: 2 }]])
+      assert.equal(one, same)
+      await db.write((tables) => tables.updateTable('blobs').set({ size: 3 }).execute())
+      assert.deepEqual(await ask('a'), [{ size: 3 }])
+      const again = ask('a')
+      await nextTurn()
+      assert.notEqual(await again, await ask('a'))
+    })
+
     test('are prepared once, and a connection that has prepared its fill is replaced', async (t) => {
       const db = await open(t)
       const preparedOn = (tables: Kysely<Tables>) =>

@@ -90,6 +90,8 @@ class PostgresDatabase implements Database {
   readonly #writers: PostgresWriters
   readonly #handles = new HandleFactory(postgresDialect)
   readonly #fixed = new FixedQueries(new Kysely<Tables>({ dialect: postgresDialect }))
+  /** Of this turn of the event loop, with the answers to come. */
+  readonly #asked = new Map<string, Promise<object[]>>()
   /** The write that the running code is a part of. */
   readonly #current = new AsyncLocalStorage<{ ended: boolean }>()
   /** What `dispose` waits for. */
@@ -124,13 +126,25 @@ class PostgresDatabase implements Database {
     }
   }
 
+  /**
+   * What several requests ask in one turn of the event loop is asked once: which registry is meant is asked by all of them.
+   * Nobody can tell: the requests that are read in a turn were sent before it began, and so before the question.
+   */
   async select<Parameters extends object, Row>(
     query: FixedQuery<Parameters, Row>,
     parameters: Parameters,
   ): Promise<Row[]> {
     this.#checkUsable()
     const { compiled, valuesOf } = this.#fixed.get(query)
-    return this.#track(this.#readers.select<Row>(compiled, valuesOf(parameters)))
+    const values = valuesOf(parameters)
+    const question = JSON.stringify([compiled.sql, values])
+    let answer = this.#asked.get(question)
+    if (answer === undefined) {
+      if (this.#asked.size === 0) setImmediate(() => this.#asked.clear())
+      answer = this.#track(this.#readers.select<object>(compiled, values))
+      this.#asked.set(question, answer)
+    }
+    return (await answer) as Row[]
   }
 
   async write<T>(fn: (db: Kysely<Tables>) => Promise<T>, options: WriteOptions = {}): Promise<T> {

@@ -203,7 +203,8 @@ export function createUploads(
 
   async function find(place: Place, session: string): Promise<SessionRow> {
     if (!names.areOurs(session)) throw new Fault('blobUploadUnknown', { session })
-    const [row] = await db.select(ownSession, { session, ...place })
+    // Not `select`, whose snapshot may be older than the timer after which this looks again.
+    const [row] = (await db.read((tables) => run(tables, ownSession, { session, ...place }))).rows
     if (row !== undefined) return row
     // A name that we gave out once and whose row is gone: finished or cancelled.
     throw new Fault('blobUploadInvalid', { session })
