@@ -1,8 +1,10 @@
 /** Manifests that follow a deleted one, and, on request, those that nobody needs. */
+import type { Kysely } from 'kysely'
 import type { Database } from '../../../backends/db/database.ts'
+import type { Tables } from '../../../backends/db/tables/index.ts'
 import { timestamp } from '../../../base/timestamp.ts'
 import { thenBreathe } from '../breath.ts'
-import { finishRemovals, type ManifestRow, removeManifest } from '../manifest-removal.ts'
+import { finishRemovals, type ManifestRow, type Removed, removeManifest } from '../manifest-removal.ts'
 import { isNeeded } from '../needed-manifests.ts'
 import { type Batch, type Cutoffs, type Garbage, type Parts, planned, type Reason, type Step } from './step.ts'
 
@@ -111,38 +113,59 @@ export function untaggedManifests({ db, clock, signal }: Parts, cutoffs: Cutoffs
   }
 
   async function* carryOut(work: readonly Untagged[]): AsyncGenerator<Garbage[]> {
-    for (const { repository, manifest, garbage } of work) {
+    for (const group of fewTogether(work)) {
       if (signal.aborted) return
-      const { gone, hasMore } = await thenBreathe(() => remove(repository.id, manifest.id))
-      if (gone.length === 0) continue
-      yield [garbage, ...garbageOf('referrer of an untagged manifest', repository, gone.slice(1))]
-      if (!hasMore) continue
+      const { repository } = group[0]!
+      const removals = await thenBreathe(() => removeAll(group))
+      for (const { garbage, gone } of removals) {
+        if (gone.length > 0)
+          yield [garbage, ...garbageOf('referrer of an untagged manifest', repository, gone.slice(1))]
+      }
+      if (!removals.some(({ hasMore }) => hasMore)) continue
       for await (const more of finishRemovals(db, clock, repository.id, signal)) {
         yield garbageOf('referrer of an untagged manifest', repository, more)
       }
     }
   }
 
-  /** In the transaction that has looked once more whether nobody needs it. */
-  function remove(repositoryId: number, id: number) {
+  function removeAll(group: readonly Untagged[]) {
     return db.write(
       async (tables) => {
-        const still = await tables
-          .selectFrom('unneeded_manifests')
-          .innerJoin('manifests', 'manifests.id', 'unneeded_manifests.manifest_id')
-          .where('unneeded_manifests.manifest_id', '=', id)
-          .where('unneeded_manifests.since', '<', cutoff ?? '')
-          .where((row) => row.not(isNeeded(row)))
-          .select(['manifests.id', 'manifests.digest', 'manifests.size', 'manifests.updated_at'])
-          .executeTakeFirst()
-        if (still === undefined) return { gone: [], hasMore: false }
-        return removeManifest(tables, repositoryId, still, timestamp(clock))
+        const removals: (Removed & { readonly garbage: Garbage })[] = []
+        for (const { repository, manifest, garbage } of group)
+          removals.push({ ...(await remove(tables, repository.id, manifest.id)), garbage })
+        return removals
       },
       { move: 'tidies' },
     )
   }
 
+  /** In the transaction that has looked once more whether nobody needs it. */
+  async function remove(tables: Kysely<Tables>, repositoryId: number, id: number): Promise<Removed> {
+    const still = await tables
+      .selectFrom('unneeded_manifests')
+      .innerJoin('manifests', 'manifests.id', 'unneeded_manifests.manifest_id')
+      .where('unneeded_manifests.manifest_id', '=', id)
+      .where('unneeded_manifests.since', '<', cutoff ?? '')
+      .where((row) => row.not(isNeeded(row)))
+      .select(['manifests.id', 'manifests.digest', 'manifests.size', 'manifests.updated_at'])
+      .executeTakeFirst()
+    return still === undefined
+      ? { gone: [], hasMore: false }
+      : removeManifest(tables, repositoryId, still, timestamp(clock))
+  }
+
   return { plan, carryOut }
+}
+
+/** How many manifests go in one transaction; each of them has its own statements. */
+const mostTogether = 8
+
+/** Each group is of one repository. */
+function* fewTogether(work: readonly Untagged[]): Generator<Untagged[], void, undefined> {
+  for (const some of Map.groupBy(work, ({ repository }) => repository.id).values()) {
+    for (let start = 0; start < some.length; start += mostTogether) yield some.slice(start, start + mostTogether)
+  }
 }
 
 function untaggedOf(row: {
