@@ -1,7 +1,7 @@
 /**
  * credential → principal → scope → claim: the one path by which every plane finds out who asks and what they may do.
  */
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 import { Fault } from '../../base/fault.ts'
 import { pull, type Scope } from '../../base/scope.ts'
 import type { Registries, RegistryRecord } from '../directory/registries.ts'
@@ -204,6 +204,6 @@ function isUnauthenticated(error: unknown): error is Fault<'unauthenticated'> {
 
 /** Compares digests, so that neither the time nor an exception tells the lengths apart. */
 function equal(a: string, b: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest()
+  const digest = (text: string) => hash('sha256', text, 'buffer')
   return timingSafeEqual(digest(a), digest(b))
 }
