@@ -19,21 +19,12 @@ interface Claiming {
   readonly until: string | null
 }
 
-export const claimOfNobody = fixedQuery<Claiming>()((db, param) =>
+export const claimed = fixedQuery<Claiming>()((db, param) =>
   db
     .updateTable('upload_sessions')
     .set({ writer: param('to'), writer_until: param('until') })
     .where('id', '=', param('session'))
-    .where('writer', 'is', null)
-    .returning('id'),
-)
-
-export const claimOfWriter = fixedQuery<Claiming>()((db, param) =>
-  db
-    .updateTable('upload_sessions')
-    .set({ writer: param('to'), writer_until: param('until') })
-    .where('id', '=', param('session'))
-    .where('writer', '=', param('from'))
+    .where('writer', 'is not distinct from', param('from'))
     .returning('id'),
 )
 

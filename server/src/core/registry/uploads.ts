@@ -19,7 +19,7 @@ import { examineBlob } from './integrity/examine-blob.ts'
 import { linkBlob, touchBlob } from './links.ts'
 import { ensureRepository, type Place } from './place.ts'
 import { sessionNames } from './session-names.ts'
-import { begun, claimOfNobody, claimOfWriter, finished, ownSession, recorded, stored } from './upload-rows.ts'
+import { begun, claimed, finished, ownSession, recorded, stored } from './upload-rows.ts'
 
 export interface UploadStatus {
   /** The session's name in URLs; a UUID. */
@@ -183,8 +183,7 @@ export function createUploads(
   /** Hands the claim from one writer to the next (null: nobody); false when it was somebody else's. */
   async function setClaim(session: string, from: string | null, to: string | null): Promise<boolean> {
     const until = to === null ? null : claimEnd()
-    const claiming = from === null ? claimOfNobody : claimOfWriter
-    const { rows } = await db.write((tables) => run(tables, claiming, { session, from, to, until }), { sync: false })
+    const { rows } = await db.write((tables) => run(tables, claimed, { session, from, to, until }), { sync: false })
     return rows.length > 0
   }
 
@@ -308,7 +307,7 @@ export function createUploads(
     const session = names.make()
     const storeSession = await store.begin()
     const now = timestamp(clock)
-    const recorded = db.write(
+    const recording = db.write(
       async (tables) => {
         const until = writer === null ? null : claimEnd()
         const { rows } = await run(tables, begun, { session, ...place, storeSession, writer, until, now })
@@ -316,7 +315,7 @@ export function createUploads(
       },
       { sync: false },
     )
-    await recorded.catch((error: unknown) => dropUnrecorded(storeSession, error))
+    await recording.catch((error: unknown) => dropUnrecorded(storeSession, error))
     return { id: session, store_session: storeSession, offset: 0, committing_digest: null, writer, writer_until: null }
   }
 
