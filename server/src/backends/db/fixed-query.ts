@@ -44,16 +44,21 @@ export class FixedQueries {
 
 const ofDatabases = new WeakMap<DialectAdapter, FixedQueries>()
 
+/** Those of the database that a handle belongs to, however many handles it gives out. */
+export function fixedQueriesOf(db: Kysely<Tables>): FixedQueries {
+  const { adapter } = db.getExecutor()
+  const known = ofDatabases.get(adapter) ?? new FixedQueries(db)
+  ofDatabases.set(adapter, known)
+  return known
+}
+
 /** As `Database.select`, but through the handle of a transaction, and for statements that write, too. */
 export async function run<Parameters extends object, Row>(
   db: Kysely<Tables>,
   query: FixedQuery<Parameters, Row>,
   parameters: Parameters,
 ): Promise<QueryResult<Row>> {
-  const { adapter } = db.getExecutor()
-  const known = ofDatabases.get(adapter) ?? new FixedQueries(db)
-  ofDatabases.set(adapter, known)
-  const { compiled, valuesOf } = known.get(query)
+  const { compiled, valuesOf } = fixedQueriesOf(db).get(query)
   return db.executeQuery<Row>({ ...compiled, parameters: valuesOf(parameters) } as CompiledQuery<Row>)
 }
 

@@ -39,6 +39,16 @@ export class HandleFactory {
     return { db: new Kysely<Tables>(this.#props(provider)), end: () => provider.end() }
   }
 
+  /** Runs `fn` with a handle for reads, which ends with it. */
+  async reading<T>(connection: DatabaseConnection, fn: (db: Kysely<Tables>) => Promise<T>): Promise<T> {
+    const handle = this.forReads(connection)
+    try {
+      return await fn(handle.db)
+    } finally {
+      handle.end()
+    }
+  }
+
   /** The caller begins and ends the transaction on `connection`; to Kysely and its Migrator this is one. */
   forTransaction(connection: DatabaseConnection): Handle {
     const provider = new EndingProvider(connection)

@@ -1,13 +1,13 @@
 /** The database of many machines: PostgreSQL, which any number of nodes and their processes share. Start reading here. */
-import { AsyncLocalStorage } from 'node:async_hooks'
 import { createHash } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
-import { type DatabaseConnection, Kysely, sql } from 'kysely'
+import { type DatabaseConnection, type Kysely, sql } from 'kysely'
 import { type Clock, systemClock } from '../../base/clock.ts'
 import { postgresName } from '../../base/postgres-name.ts'
 import { timestamp } from '../../base/timestamp.ts'
 import type { Database, WriteOptions } from './database.ts'
-import { FixedQueries, type FixedQuery } from './fixed-query.ts'
+import { DatabaseUse } from './database-use.ts'
+import { type FixedQueries, type FixedQuery, fixedQueriesOf } from './fixed-query.ts'
 import { HandleFactory } from './handle.ts'
 import { migrate } from './migrate.ts'
 import { type MoveGate, moveGate, passMoveGate } from './move-gate.ts'
@@ -89,14 +89,10 @@ class PostgresDatabase implements Database {
   readonly #readers: PostgresReaders
   readonly #writers: PostgresWriters
   readonly #handles = new HandleFactory(postgresDialect)
-  readonly #fixed = new FixedQueries(new Kysely<Tables>({ dialect: postgresDialect }))
+  readonly #fixed: FixedQueries
   /** Of this turn of the event loop, with the answers to come. */
   readonly #asked = new Map<string, Promise<object[]>>()
-  /** The write that the running code is a part of. */
-  readonly #current = new AsyncLocalStorage<{ ended: boolean }>()
-  /** What `dispose` waits for. */
-  readonly #pending = new Set<Promise<unknown>>()
-  #closed = false
+  readonly #use = new DatabaseUse()
 
   constructor(server: PostgresServer, nature: Nature) {
     this.#server = server
@@ -110,20 +106,12 @@ class PostgresDatabase implements Database {
       connections: writeConnections,
       patienceMs: turnMs,
     })
+    this.#fixed = fixedQueriesOf(this.#handles.forReads(this.#readers).db)
   }
 
   async read<T>(fn: (db: Kysely<Tables>) => Promise<T>): Promise<T> {
-    this.#checkUsable()
-    return this.#track(this.#read(fn))
-  }
-
-  async #read<T>(fn: (db: Kysely<Tables>) => Promise<T>): Promise<T> {
-    const handle = this.#handles.forReads(this.#readers)
-    try {
-      return await fn(handle.db)
-    } finally {
-      handle.end()
-    }
+    this.#use.check()
+    return this.#use.track(this.#handles.reading(this.#readers, fn))
   }
 
   /**
@@ -134,22 +122,22 @@ class PostgresDatabase implements Database {
     query: FixedQuery<Parameters, Row>,
     parameters: Parameters,
   ): Promise<Row[]> {
-    this.#checkUsable()
+    this.#use.check()
     const { compiled, valuesOf } = this.#fixed.get(query)
     const values = valuesOf(parameters)
     const question = JSON.stringify([compiled.sql, values])
     let answer = this.#asked.get(question)
     if (answer === undefined) {
       if (this.#asked.size === 0) setImmediate(() => this.#asked.clear())
-      answer = this.#track(this.#readers.select<object>(compiled, values))
+      answer = this.#use.track(this.#readers.select<object>(compiled, values))
       this.#asked.set(question, answer)
     }
     return (await answer) as Row[]
   }
 
   async write<T>(fn: (db: Kysely<Tables>) => Promise<T>, options: WriteOptions = {}): Promise<T> {
-    this.#checkUsable()
-    return this.#track(this.#write(fn, options))
+    this.#use.check()
+    return this.#use.track(this.#write(fn, options))
   }
 
   /**
@@ -190,19 +178,12 @@ class PostgresDatabase implements Database {
     beginning: Beginning,
     fn: (db: Kysely<Tables>) => Promise<T>,
   ): Promise<Outcome<T>> {
-    const scope = { ended: false }
-    return inTransaction(connection, this.#handles, beginning, async (db) => {
-      try {
-        return await this.#current.run(scope, () => fn(db))
-      } finally {
-        scope.ended = true
-      }
-    })
+    return inTransaction(connection, this.#handles, beginning, (db) => this.#use.insideWrite(() => fn(db)))
   }
 
   async exclusively<T>(name: string, fn: () => Promise<T>): Promise<T> {
-    this.#checkUsable()
-    return this.#track(
+    this.#use.check()
+    return this.#use.track(
       withMaintenance(this.#server, async (connection) => {
         await connection.run('select pg_advisory_lock($1)', [lockKey(name)])
         return fn() // the lock ends with its connection
@@ -211,25 +192,8 @@ class PostgresDatabase implements Database {
   }
 
   async dispose(): Promise<void> {
-    if (this.#closed) return
-    this.#closed = true
-    await Promise.allSettled(this.#pending)
+    if (!(await this.#use.end())) return
     await Promise.all([this.#readers.close(), this.#writers.close()])
-  }
-
-  async #track<T>(work: Promise<T>): Promise<T> {
-    this.#pending.add(work)
-    try {
-      return await work
-    } finally {
-      this.#pending.delete(work)
-    }
-  }
-
-  /** Inside a write, an outer read would see old rows and an outer write could wait for itself. */
-  #checkUsable(): void {
-    if (this.#closed) throw new Error('the database is closed')
-    if (this.#current.getStore()?.ended === false) throw new Error('inside a write, use the handle it gave you')
   }
 }
 

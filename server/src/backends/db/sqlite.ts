@@ -1,5 +1,4 @@
 /** The database of one machine: a SQLite file that several worker processes share. Start reading here. */
-import { AsyncLocalStorage } from 'node:async_hooks'
 import { open } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { DatabaseConnection, Kysely } from 'kysely'
@@ -9,7 +8,8 @@ import { isFault } from '../../base/fault.ts'
 import { syncFolder } from '../../base/sync-folder.ts'
 import { timestamp } from '../../base/timestamp.ts'
 import type { Database, WriteOptions } from './database.ts'
-import { FixedQueries, type FixedQuery } from './fixed-query.ts'
+import { DatabaseUse } from './database-use.ts'
+import { type FixedQueries, type FixedQuery, fixedQueriesOf } from './fixed-query.ts'
 import { HandleFactory } from './handle.ts'
 import { migrate } from './migrate.ts'
 import { type MoveGate, moveGate, passMoveGate } from './move-gate.ts'
@@ -86,47 +86,36 @@ class SqliteDatabase implements Database {
   readonly #fixed: FixedQueries
   readonly #turns = new Turns()
   readonly #exclusive = new Map<string, Turns>()
-  /** The write that the running code is a part of. */
-  readonly #current = new AsyncLocalStorage<{ ended: boolean }>()
-  /** What `dispose` waits for: everything that may be queued or waiting for the disk. */
-  readonly #pending = new Set<Promise<unknown>>()
-  #closed = false
+  readonly #use = new DatabaseUse()
 
   constructor({ reader, writer, wal, clock }: Parts) {
     this.#reader = reader
     this.#writer = writer
     this.#wal = wal
     this.#clock = clock
-    this.#fixed = new FixedQueries(this.#handles.forReads(reader).db)
+    this.#fixed = fixedQueriesOf(this.#handles.forReads(reader).db)
   }
 
   async read<T>(fn: (db: Kysely<Tables>) => Promise<T>): Promise<T> {
-    this.#checkUsable()
-    return this.#reader === this.#writer ? this.#track(this.#turns.run(() => this.#read(fn))) : this.#read(fn)
-  }
-
-  async #read<T>(fn: (db: Kysely<Tables>) => Promise<T>): Promise<T> {
-    const handle = this.#handles.forReads(this.#reader)
-    try {
-      return await fn(handle.db)
-    } finally {
-      handle.end()
-    }
+    this.#use.check()
+    return this.#reader === this.#writer
+      ? this.#use.track(this.#turns.run(() => this.#handles.reading(this.#reader, fn)))
+      : this.#handles.reading(this.#reader, fn)
   }
 
   async select<Parameters extends object, Row>(
     query: FixedQuery<Parameters, Row>,
     parameters: Parameters,
   ): Promise<Row[]> {
-    this.#checkUsable()
+    this.#use.check()
     const { compiled, valuesOf } = this.#fixed.get(query)
     const run = () => this.#reader.select<Row>(compiled, valuesOf(parameters))
-    return this.#reader === this.#writer ? this.#track(this.#turns.run(run)) : run()
+    return this.#reader === this.#writer ? this.#use.track(this.#turns.run(run)) : run()
   }
 
   async write<T>(fn: (db: Kysely<Tables>) => Promise<T>, options: WriteOptions = {}): Promise<T> {
-    this.#checkUsable()
-    return this.#track(this.#write(fn, options))
+    this.#use.check()
+    return this.#use.track(this.#write(fn, options))
   }
 
   async #write<T>(fn: (db: Kysely<Tables>) => Promise<T>, { sync = true, move = 'obeys' }: WriteOptions): Promise<T> {
@@ -144,7 +133,7 @@ class SqliteDatabase implements Database {
   }
 
   async exclusively<T>(name: string, fn: () => Promise<T>): Promise<T> {
-    this.#checkUsable()
+    this.#use.check()
     const turns = this.#exclusive.get(name) ?? new Turns()
     this.#exclusive.set(name, turns)
     return turns.run(fn)
@@ -156,38 +145,14 @@ class SqliteDatabase implements Database {
   }
 
   async #transact<T>(fn: (db: Kysely<Tables>) => Promise<T>): Promise<T> {
-    const scope = { ended: false }
-    return inTransaction(this.#writer, this.#handles, async (db) => {
-      try {
-        return await this.#current.run(scope, () => fn(db))
-      } finally {
-        scope.ended = true
-      }
-    })
+    return inTransaction(this.#writer, this.#handles, (db) => this.#use.insideWrite(() => fn(db)))
   }
 
   async dispose(): Promise<void> {
-    if (this.#closed) return
-    this.#closed = true
-    await Promise.allSettled(this.#pending)
+    if (!(await this.#use.end())) return
     await this.#wal?.close()
     this.#reader.close()
     this.#writer.close()
-  }
-
-  async #track<T>(work: Promise<T>): Promise<T> {
-    this.#pending.add(work)
-    try {
-      return await work
-    } finally {
-      this.#pending.delete(work)
-    }
-  }
-
-  /** Inside a write, an outer read would see old rows and an outer write would wait for itself. */
-  #checkUsable(): void {
-    if (this.#closed) throw new Error('the database is closed')
-    if (this.#current.getStore()?.ended === false) throw new Error('inside a write, use the handle it gave you')
   }
 }
 
