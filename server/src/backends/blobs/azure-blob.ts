@@ -9,6 +9,7 @@ import { findAzureCredentials } from './azure-credentials.ts'
 import type { BlobStore, ByteRange } from './blob-store.ts'
 import { ObjectBlobStore, type ObjectBlobStoreOptions } from './object-blob-store.ts'
 import {
+  createTelling,
   type Multipart,
   networkTrouble,
   type ObjectBody,
@@ -229,24 +230,11 @@ class DelegatedSigner {
 const blockId = ({ id }: Multipart, number: number) =>
   Buffer.from(`${id}-${String(number).padStart(6, '0')}`).toString('base64')
 
-async function told<T>(operation: string, answer: Promise<T>): Promise<T> {
-  try {
-    return await answer
-  } catch (error) {
-    throw errorOf(operation, error)
-  }
-}
-
-/** Undefined where the blob is not there; a container that is not there is an error. */
-async function orMissing<T>(operation: string, answer: Promise<T>): Promise<T | undefined> {
-  try {
-    return await told(operation, answer)
-  } catch (error) {
-    const gone = error instanceof ObjectStoreError && error.trouble === 'missing'
-    if (gone && !error.message.includes('ContainerNotFound')) return undefined
-    throw error
-  }
-}
+/** A container that is not there is an error. */
+const { told, orMissing } = createTelling(
+  errorOf,
+  ({ trouble, message }) => trouble === 'missing' && !message.includes('ContainerNotFound'),
+)
 
 /** https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes */
 const troubles: Readonly<Record<string, ObjectTrouble>> = {

@@ -125,3 +125,35 @@ export function troubleOf(status: number): ObjectTrouble {
   if (status === 507) return 'full'
   return status === 408 || status === 429 || status >= 500 ? 'unreachable' : 'other'
 }
+
+export interface Telling {
+  /** What an SDK answers; what it throws, in our words. */
+  told<T>(operation: string, answer: Promise<T>): Promise<T>
+  /** As `told`, but undefined where what was asked for is not there. */
+  orMissing<T>(operation: string, answer: Promise<T>): Promise<T | undefined>
+}
+
+/** errorOf: the store's errors in our words. isMissing: whether one of these says that the object, and nothing more, is not there. */
+export function createTelling(
+  errorOf: (operation: string, error: unknown) => Error,
+  isMissing: (error: ObjectStoreError) => boolean,
+): Telling {
+  async function told<T>(operation: string, answer: Promise<T>): Promise<T> {
+    try {
+      return await answer
+    } catch (error) {
+      throw errorOf(operation, error)
+    }
+  }
+  return {
+    told,
+    async orMissing(operation, answer) {
+      try {
+        return await told(operation, answer)
+      } catch (error) {
+        if (error instanceof ObjectStoreError && isMissing(error)) return undefined
+        throw error
+      }
+    },
+  }
+}

@@ -7,6 +7,7 @@ import type { S3Client } from '@aws-sdk/client-s3'
 import type { BlobStore, ByteRange } from './blob-store.ts'
 import { ObjectBlobStore, type ObjectBlobStoreOptions } from './object-blob-store.ts'
 import {
+  createTelling,
   type Multipart,
   networkTrouble,
   type ObjectBody,
@@ -249,24 +250,11 @@ function tagOf(operation: string, tag: string | undefined): string {
   return tag
 }
 
-async function told<T>(operation: string, answer: Promise<T>): Promise<T> {
-  try {
-    return await answer
-  } catch (error) {
-    throw errorOf(operation, error)
-  }
-}
-
-/** Undefined where the object, or the upload, is not there; a bucket that is not there is an error. */
-async function orMissing<T>(operation: string, answer: Promise<T>): Promise<T | undefined> {
-  try {
-    return await told(operation, answer)
-  } catch (error) {
-    const gone = error instanceof ObjectStoreError && (error.trouble === 'missing' || error.trouble === 'lost')
-    if (gone && !error.message.includes('NoSuchBucket')) return undefined
-    throw error
-  }
-}
+/** The object, or the upload; a bucket that is not there is an error. */
+const { told, orMissing } = createTelling(
+  errorOf,
+  ({ trouble, message }) => (trouble === 'missing' || trouble === 'lost') && !message.includes('NoSuchBucket'),
+)
 
 const troubles: Readonly<Record<string, ObjectTrouble>> = {
   NoSuchUpload: 'lost',
