@@ -1,7 +1,7 @@
 /** Whether registries are still busy with something that nobody waits for any more. */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
-import { processesOfGroup } from '../campaigns/program.ts'
+import { processesOfGroup, statOf } from '../campaigns/program.ts'
 import type { Registry } from './peers/registry.ts'
 
 const sampleMs = 40
@@ -26,11 +26,8 @@ export async function atRest(...registries: readonly Registry[]): Promise<boolea
 
 function isAtWork(pid: number): boolean {
   try {
-    return readdirSync(`/proc/${pid}/task`).some((thread) => {
-      const text = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8')
-      return /^[RD]/.test(text.slice(text.lastIndexOf(')') + 2))
-    })
+    return readdirSync(`/proc/${pid}/task`).some((thread) => /[RD]/.test(statOf(pid, thread)?.[0] ?? ''))
   } catch {
-    return false // it, or one of its threads, has just ended
+    return false // it has just ended
   }
 }

@@ -199,10 +199,10 @@ export function processesOfGroup(group: number): number[] {
   return found
 }
 
-/** Fields of `/proc/<pid>/stat` from the state on: state, parent, group. */
-function statOf(pid: number): string[] | undefined {
+/** Fields of `stat` in /proc from the state on (state, parent, group) of a process or one of its threads, while it lives. */
+export function statOf(pid: number, thread?: string): string[] | undefined {
   try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    const text = readFileSync(thread === undefined ? `/proc/${pid}/stat` : `/proc/${pid}/task/${thread}/stat`, 'utf8')
     return text.slice(text.lastIndexOf(')') + 2).split(' ')
   } catch {
     return undefined // ended meanwhile

@@ -9,6 +9,7 @@ import type { Options } from '../options.ts'
 import { type Berth, openBerth } from '../peers/berth.ts'
 import type { Registry } from '../peers/registry.ts'
 import { formatCount } from '../report/numbers.ts'
+import { looksAt } from './looks.ts'
 import { portOf } from './ports.ts'
 
 /** Longer than a push takes from its first blob to the manifest that names it. */
@@ -27,31 +28,12 @@ interface Experiment {
 
 export function gcCases(options: Options): Case[] {
   const garbage = Math.round(20_000 * options.share)
-  // The three rows are three looks at the same rounds.
-  const rounds = new Map<number, Promise<Experiment>>()
-  const experimentOf = (registry: Registry, round: Round): Promise<Experiment> => {
-    let running = rounds.get(round.number)
-    if (running === undefined) {
-      running = experiment(registry, options, garbage, round)
-      rounds.set(round.number, running)
-    }
-    return running
-  }
-  const declare = (
-    name: string,
-    title: string,
-    look: (result: Experiment) => Measurement,
-    rest: Partial<Case> = {},
-  ): Case => ({
-    name,
-    title,
+  const declare = looksAt((registry, round) => experiment(registry, options, garbage, round), {
     unit: perSecond('pushes'),
     needs: [],
     berthAlone: 'collect garbage only while nobody pushes, or not at all here',
     noWarmUp: true,
     check: (registry) => requireGc(registry, options),
-    measure: async (registry, round) => look(await experimentOf(registry, round)),
-    ...rest,
   })
   return [
     declare('gc/quiet', `pushes of ${pushedKilobytes} KB, no collection`, ({ quiet }) => pushesOf(quiet)),

@@ -1,11 +1,9 @@
 /** Several Berths on one PostgreSQL: how much of a manifest read is the database's work. Each with one worker. */
-
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { readdirSync, readlinkSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import pg from 'pg'
-import { freePort, processesOfGroup } from '../../campaigns/program.ts'
-import { type OwnPostgres, postgresSkip, startPostgres } from '../../server/test/postgres.ts'
+import { freePort, processesOfGroup, statOf } from '../../campaigns/program.ts'
+import { type OwnPostgres, onPostgres, postgresSkip, startPostgres } from '../../server/test/postgres.ts'
 import { type Case, type Measurement, NotOffered, perSecond, type Round } from '../case.ts'
 import { createWire, pushImage } from '../load/wire.ts'
 import { type LoadResult, runWrk } from '../load/wrk.ts'
@@ -13,6 +11,7 @@ import type { Options } from '../options.ts'
 import { berthProcess, openBerth } from '../peers/berth.ts'
 import type { Registry } from '../peers/registry.ts'
 import { sharedConfig } from '../seed/images.ts'
+import { looksAt } from './looks.ts'
 
 const nodes = 4
 const repository = 'many/nodes'
@@ -28,21 +27,7 @@ interface Experiment {
 }
 
 export function nodeCases(options: Options): Case[] {
-  // The three rows are three looks at the same rounds.
-  const rounds = new Map<number, Promise<Experiment>>()
-  const experimentOf = (registry: Registry, round: Round): Promise<Experiment> => {
-    const running = rounds.get(round.number) ?? experiment(registry, options, round)
-    rounds.set(round.number, running)
-    return running
-  }
-  const declare = (
-    name: string,
-    title: string,
-    look: (result: Experiment) => Measurement,
-    rest: Partial<Case> = {},
-  ): Case => ({
-    name,
-    title,
+  const declare = looksAt((registry, round) => experiment(registry, options, round), {
     unit: perSecond('requests'),
     needs: [],
     berthAlone: 'have no database to share',
@@ -50,8 +35,6 @@ export function nodeCases(options: Options): Case[] {
     async check() {
       if (postgresSkip !== false) throw new NotOffered(postgresSkip)
     },
-    measure: async (registry, round) => look(await experimentOf(registry, round)),
-    ...rest,
   })
   return [
     declare('nodes/one', 'PostgreSQL: manifest by tag, one node', ({ one }) => one),
@@ -115,10 +98,9 @@ const figureOf = (results: readonly LoadResult[]): Measurement => ({
 
 /** Of the server and of those that it has started, all of which work in its data folder. */
 async function secondsOf(postgres: OwnPostgres): Promise<number> {
-  const client = new pg.Client({ connectionString: postgres.urlOf('postgres') })
-  await client.connect()
-  const { rows } = await client.query<{ data_directory: string }>('show data_directory')
-  await client.end()
+  const { rows } = await onPostgres(postgres.serverOf('postgres'), (client) =>
+    client.query<{ data_directory: string }>('show data_directory'),
+  )
   const folder = rows[0]?.data_directory
   return processorSeconds(
     readdirSync('/proc')
@@ -138,17 +120,11 @@ function folderOf(pid: number): string | undefined {
 
 const ticksPerSecond = 100
 
-/** What these processes have used so far. */
+/** What these processes have used so far; nothing of those that have ended meanwhile. */
 function processorSeconds(pids: readonly number[]): number {
-  let ticks = 0
-  for (const pid of pids) {
-    try {
-      const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
-      const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-      ticks += Number(fields[11]) + Number(fields[12])
-    } catch {
-      // It has ended meanwhile.
-    }
-  }
-  return ticks / ticksPerSecond
+  const ticks = pids.map((pid) => {
+    const [user = 0, system = 0] = statOf(pid)?.slice(11, 13) ?? []
+    return Number(user) + Number(system)
+  })
+  return ticks.reduce((sum, own) => sum + own, 0) / ticksPerSecond
 }
