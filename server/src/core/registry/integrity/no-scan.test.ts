@@ -4,9 +4,10 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { after, type TestContext, test } from 'node:test'
+import { after, test } from 'node:test'
 import { at, dayMs, once, processOn } from '../../../../test/core.ts'
 import { anImage, anIndex } from '../../../../test/images.ts'
+import { recordStatements } from '../../../../test/statements.ts'
 import { openMemoryBlobStore } from '../../../backends/blobs/memory.ts'
 import { openSqlite } from '../../../backends/db/sqlite.ts'
 import { manualClock } from '../../../base/clock.ts'
@@ -76,14 +77,3 @@ test('a check and the scrubber read by indexes only, a page at a time', async (t
   inspector.close()
   await db.dispose()
 })
-
-/** The text of everything that is prepared from now on. */
-function recordStatements(t: TestContext): ReadonlySet<string> {
-  const seen = new Set<string>()
-  const prepare = DatabaseSync.prototype.prepare
-  t.mock.method(DatabaseSync.prototype, 'prepare', function (this: DatabaseSync, sql: string) {
-    if (!sql.startsWith('explain')) seen.add(sql)
-    return prepare.call(this, sql)
-  })
-  return seen
-}
