@@ -6,10 +6,9 @@ import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { freePort, isHealthy } from '../e2e/berth.ts'
+import { isHealthy } from '../e2e/berth.ts'
 import { databaseFlags } from '../server/test/database.ts'
-
-export { freePort }
+import { freePort } from '../server/test/free-port.ts'
 
 export const projectFolder = resolve(import.meta.dirname, '..')
 export const cliMain = join(projectFolder, 'cli', 'src', 'main.ts')

@@ -1,10 +1,9 @@
 /** The real program, started as a user starts it, on a free port with an empty data folder. */
-import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { type BlobFlags, blobFlags } from '../server/test/blobs.ts'
 import { databaseFlags } from '../server/test/database.ts'
+import { freePort } from '../server/test/free-port.ts'
 import { repositoryFolder } from './clients/folders.ts'
 import { startProcessGroup } from './process-group.ts'
 import { temporaryFolder } from './temporary-folder.ts'
@@ -113,12 +112,3 @@ export const isHealthy = (port: number): Promise<boolean> =>
     },
     () => false,
   )
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}

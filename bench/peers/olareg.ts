@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises'
-import { freePort } from '../../campaigns/program.ts'
+import { freePort } from '../../server/test/free-port.ts'
 import { writeManifests, writeRepositories } from '../seed/oci-layout.ts'
 import { findProgram, toolsVariable, versionOf } from './programs.ts'
 import type { Registry, RegistryKind } from './registry.ts'

@@ -7,13 +7,13 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { accessSync, constants, existsSync, mkdirSync, rmSync } from 'node:fs'
 import { mkdtemp } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 
 import type { AzureBlobOptions } from '../src/backends/blobs/azure-blob.ts'
 import type { S3Options } from '../src/backends/blobs/s3.ts'
+import { freePort } from './free-port.ts'
 
 /** A server of one's own, which may be stopped and started again on the same data and port. */
 export interface TestStore<Options> extends AsyncDisposable {
@@ -210,15 +210,6 @@ const answers = (address: string) =>
     },
     () => false,
   )
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 let armed = false
 function endAllWithThisProcess(): void {

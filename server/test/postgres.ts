@@ -8,13 +8,13 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, globSync, readFileSync, rmSync } from 'node:fs'
 import { chown, mkdtemp, writeFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 import type { PostgresServer } from '../src/backends/db/postgres-server.ts'
 import type { CertificatePair } from '../src/tls/certificate-pair.ts'
+import { freePort } from './free-port.ts'
 
 export interface TestPostgres {
   /** One of its databases, with its owner's password. */
@@ -192,15 +192,6 @@ async function answers(url: URL): Promise<boolean> {
 function lastWords(data: string): string {
   const logs = globSync(join(data, 'log', '*.log'))
   return `PostgreSQL did not start:\n${logs.map((log) => readFileSync(log, 'utf8').slice(-2000)).join('\n')}`
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** While a server ends, it still writes; and at the end of a process nothing can be awaited. */

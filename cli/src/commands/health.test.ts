@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
+import { freePort } from '../../../server/test/free-port.ts'
 import { run } from '../../test/run.ts'
 import { readinessUrl } from './health.ts'
 
@@ -40,11 +41,7 @@ suite('berth health', () => {
   })
 
   test('one that is not there › a sentence and 1', async (t) => {
-    const gone = createServer().listen(0, '127.0.0.1')
-    await once(gone, 'listening')
-    const { port } = gone.address() as AddressInfo
-    gone.close()
-    await once(gone, 'close')
+    const port = await freePort()
     const stderr = `berth: 127.0.0.1:${port} does not answer (ECONNREFUSED)\n`
     for (const scheme of ['yes', 'no']) {
       const said = await run(t, ['health', '--data', data, '--http', scheme, '--port', String(port)])
