@@ -60,6 +60,21 @@ export async function reviewChildren(
   }
 }
 
+/** As `reviewChildren`, those that referred to a subject, which has gone. */
+export async function reviewReferrers(
+  tables: Kysely<Tables>,
+  repositoryId: number,
+  subject: string,
+  now: string,
+): Promise<void> {
+  await queueUnneeded(tables, now, (manifests) =>
+    manifests.and([
+      manifests('manifests.repository_id', '=', repositoryId),
+      manifests('manifests.subject_digest', '=', subject),
+    ]),
+  )
+}
+
 async function queueUnneeded(
   tables: Kysely<Tables>,
   now: string,

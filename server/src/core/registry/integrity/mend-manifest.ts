@@ -6,7 +6,7 @@ import { batches } from '../../../base/batches.ts'
 import type { Clock } from '../../../base/clock.ts'
 import { timestamp } from '../../../base/timestamp.ts'
 import { reviewLinks, useLinks } from '../links.ts'
-import { isNeeded, needChildren, reviewChildren, reviewManifest } from '../needed-manifests.ts'
+import { needChildren, reviewChildren, reviewManifest, reviewReferrers } from '../needed-manifests.ts'
 import { addToRegistry, addToRepository } from '../usage.ts'
 import type { Repair } from './finding.ts'
 import { type Judgement, judgeManifest, type StoredManifest, type StoredReference } from './judge-manifest.ts'
@@ -119,19 +119,7 @@ async function remove(
 ): Promise<void> {
   await tables.deleteFrom('manifests').where('id', '=', id).execute()
   await reviewNamed(tables, repository_id, references, now)
-  await tables
-    .insertInto('unneeded_manifests')
-    .columns(['manifest_id', 'since'])
-    .expression((query) =>
-      query
-        .selectFrom('manifests')
-        .where('repository_id', '=', repository_id)
-        .where('subject_digest', '=', digest)
-        .where((manifest) => manifest.not(isNeeded(manifest)))
-        .select((manifest) => ['manifests.id', manifest.val(now).as('since')]),
-    )
-    .onConflict((conflict) => conflict.doNothing())
-    .execute()
+  await reviewReferrers(tables, repository_id, digest, now)
   const { registry_id } = await tables
     .updateTable('repositories')
     .set((row) => ({ manifest_count: row('manifest_count', '-', 1), updated_at: now }))
