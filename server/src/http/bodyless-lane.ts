@@ -12,6 +12,7 @@ import { noBody } from './body.ts'
 import { sendStream } from './file-sender.ts'
 import { type HeaderFields, parseRequestHead, type RequestHead } from './request-head.ts'
 import type { Answer, Transport } from './transport.ts'
+import { clientGone, writeChunk } from './write-chunk.ts'
 
 export interface BodylessLane {
   /** Serves the connection until it ends or is handed over. */
@@ -197,28 +198,12 @@ class Connection {
       this.#socket.cork() // the head goes with the first bytes
       this.#socket.write(head, 'latin1')
       process.nextTick(() => this.#socket.uncork())
-      return await sendStream(this.#encrypted ? undefined : this.#socket, chunks, (chunk) => this.#written(chunk))
+      const plain = this.#encrypted ? undefined : this.#socket
+      return await sendStream(plain, chunks, (chunk) => writeChunk(this.#socket, chunk))
     } catch (error) {
       this.#socket.destroy()
       throw error
     }
-  }
-
-  #written(chunk: Uint8Array): Promise<void> {
-    const socket = this.#socket
-    return new Promise((resolve, reject) => {
-      if (socket.destroyed) {
-        reject(clientGone())
-        return
-      }
-      const closed = () => reject(clientGone())
-      socket.once('close', closed)
-      socket.write(chunk, (error) => {
-        socket.off('close', closed)
-        if (error) reject(error)
-        else resolve()
-      })
-    })
   }
 
   #headOf({ status, headers }: Answer): string {
@@ -287,8 +272,6 @@ class Exchange implements Transport {
     return this.#connection.send(answer)
   }
 }
-
-const clientGone = () => new Error('the client closed the connection')
 
 function ignore(): void {}
 

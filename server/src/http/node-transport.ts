@@ -5,6 +5,7 @@ import { plainAddress } from './authority.ts'
 import { bodyReader } from './body.ts'
 import { sendStream } from './file-sender.ts'
 import type { Answer, Transport } from './transport.ts'
+import { writeChunk } from './write-chunk.ts'
 
 /** How long a refused request's body is still read, so that the client gets to see the refusal. */
 const lingerMs = 30_000
@@ -52,29 +53,13 @@ async function sendBody(response: ServerResponse, chunks: AsyncIterable<Uint8Arr
   const { socket } = response // none while an earlier answer is on its way
   const plain = socket === null || (socket as TLSSocket).encrypted ? undefined : socket
   try {
-    const sent = await sendStream(plain, chunks, (chunk) => written(response, chunk))
+    const sent = await sendStream(plain, chunks, (chunk) => writeChunk(response, chunk))
     response.end()
     return sent
   } catch (error) {
     response.destroy()
     throw error
   }
-}
-
-function written(response: ServerResponse, chunk: Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (response.destroyed) {
-      reject(new Error('the client closed the connection'))
-      return
-    }
-    const closed = () => reject(new Error('the client closed the connection'))
-    response.once('close', closed)
-    response.write(chunk, (error) => {
-      response.removeListener('close', closed)
-      if (error) reject(error)
-      else resolve()
-    })
-  })
 }
 
 /** rawHeaders: names and values in turn. */
