@@ -140,7 +140,7 @@ async function authorizationFor(berth: Berth, repository: string) {
   return authorization === undefined ? {} : { authorization }
 }
 
-async function countBlobs({ dataFolder }: Berth): Promise<number> {
-  const entries = await readdir(join(dataFolder, 'blobs', 'sha256'), { recursive: true, withFileTypes: true })
+async function countBlobs({ folder }: Berth): Promise<number> {
+  const entries = await readdir(join(folder, 'blobs', 'sha256'), { recursive: true, withFileTypes: true })
   return entries.filter((entry) => entry.isFile()).length
 }

@@ -1,5 +1,6 @@
 /** Pushes of images with one layer, which is new each time: by zb, and by a client of our own that every registry understands. */
 import { type Case, perSecond } from '../case.ts'
+import { discardingLayers } from '../load/discard.ts'
 import { runJob } from '../load/run-job.ts'
 import type { PushStyle } from '../load/wire.ts'
 import { requireZb, runZb } from '../load/zb.ts'
@@ -62,11 +63,13 @@ function ownPushCase(style: PushStyle, size: Size): Case {
     noWarmUp: size !== '1MB',
     async measure(registry, { seconds, warmUp }) {
       const authorization = await registry.authorize(access)
-      const result = await runJob({
-        ...{ kind: 'push', repository: pushedRepository, layerBytes: bytesOf[size], style, pushers: pushers[size] },
-        ...{ port: portOf(registry), seconds, ...(warmUp ? { most: pushers[size] } : {}) },
-        ...(authorization === undefined ? {} : { authorization }),
-      })
+      const result = await discardingLayers(registry, () =>
+        runJob({
+          ...{ kind: 'push', repository: pushedRepository, layerBytes: bytesOf[size], style, pushers: pushers[size] },
+          ...{ port: portOf(registry), seconds, ...(warmUp ? { most: pushers[size] } : {}) },
+          ...(authorization === undefined ? {} : { authorization }),
+        }),
+      )
       return { value: result.operations / result.seconds, p50: result.p50, p99: result.p99 }
     },
   }

@@ -5,6 +5,7 @@ import { NotOffered } from '../case.ts'
 import { isBerth } from '../peers/berth.ts'
 import { findProgram, toolsVariable } from '../peers/programs.ts'
 import type { Registry } from '../peers/registry.ts'
+import { discardingLayers } from './discard.ts'
 import { runProgram } from './run-program.ts'
 
 export const zbConcurrency = 10
@@ -18,7 +19,7 @@ export interface ZbResult {
 
 /**
  * test: the whole name of one of its cases. requests: a multiple of the concurrency, or it waits forever.
- * folder: on the disk; its layers go there. Throws when a request failed.
+ * folder: on the disk; its layers go there. What it has pushed takes no room afterwards. Throws when a request failed.
  */
 export async function runZb(
   registry: Registry,
@@ -30,16 +31,18 @@ export async function runZb(
   const own = await mkdtemp(join(folder, 'zb-'))
   const { credentials } = registry
   try {
-    const { stdout, stderr, hung } = await runProgram(
-      zb,
-      [
-        ...['-c', String(concurrency), '-n', String(requests), '-t', `^${test}$`, '-d', join(own, 'layers')],
-        // Its clean-up deletes manifests within the measured time; repositories sort after all others.
-        ...['--skip-cleanup', '-r', 'zb'],
-        ...(credentials === undefined ? [] : ['-A', `${credentials.username}:${credentials.password}`]),
-        registry.url,
-      ],
-      { timeoutSeconds, cwd: own },
+    const { stdout, stderr, hung } = await discardingLayers(registry, () =>
+      runProgram(
+        zb,
+        [
+          ...['-c', String(concurrency), '-n', String(requests), '-t', `^${test}$`, '-d', join(own, 'layers')],
+          // Its clean-up deletes manifests within the measured time; repositories sort after all others.
+          ...['--skip-cleanup', '-r', 'zb'],
+          ...(credentials === undefined ? [] : ['-A', `${credentials.username}:${credentials.password}`]),
+          registry.url,
+        ],
+        { timeoutSeconds, cwd: own },
+      ),
     )
     if (hung) throw new Error('zb hangs')
     return parseZb(stdout, stderr)

@@ -14,7 +14,6 @@ import { serverProcess } from './server-process.ts'
 export const berthName = 'berth'
 
 export interface Berth extends Registry {
-  readonly dataFolder: string
   /** From now on anybody may ask for a token to pull with. */
   allowAnonymousPull(): Promise<void>
   /** Runs `berth <command>` on its data folder; what it printed. Throws when it fails. */
@@ -136,9 +135,9 @@ export async function openBerth(kind: RegistryKind, options: BerthOptions, folde
 
   return {
     kind,
+    folder,
     url,
     tlsUrl: `https://127.0.0.1:${port}`,
-    dataFolder: folder,
     get credentials() {
       return credentials
     },

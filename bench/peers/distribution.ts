@@ -51,6 +51,7 @@ async function openDistribution(program: string, folder: string): Promise<Regist
   const server = serverProcess(port, program, ['serve', file], { environment: { OTEL_TRACES_EXPORTER: 'none' } })
   return {
     kind: distribution,
+    folder,
     url: `http://127.0.0.1:${port}`,
     get group() {
       return server.group

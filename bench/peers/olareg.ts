@@ -23,6 +23,7 @@ async function openOlareg(program: string, folder: string): Promise<Registry> {
   const server = serverProcess(port, program, ['serve', ...flags])
   return {
     kind: olareg,
+    folder,
     url: `http://127.0.0.1:${port}`,
     get group() {
       return server.group

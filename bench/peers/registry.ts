@@ -24,6 +24,8 @@ export interface FoundProgram {
 
 export interface Registry {
   readonly kind: RegistryKind
+  /** All that it stores is in it. */
+  readonly folder: string
   /** `http://127.0.0.1:<port>`. */
   readonly url: string
   /** The same over TLS, where it is served. */

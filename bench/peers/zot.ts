@@ -44,6 +44,7 @@ async function openZot(kind: RegistryKind, program: string, folder: string, comm
   const server = serverProcess(port, program, ['serve', file])
   return {
     kind,
+    folder,
     url: `http://127.0.0.1:${port}`,
     get group() {
       return server.group
