@@ -18,6 +18,7 @@ import { zot, zotCommit } from './peers/zot.ts'
 import { describeMachine, mountOf } from './report/machine.ts'
 import { formatProgress } from './report/progress.ts'
 import type { CaseResult, RegistryResult, RunResult } from './result.ts'
+import { neededBytes, requireRoom } from './room.ts'
 import { createLiveData } from './seed/live.ts'
 import { openStores, type Say } from './stores.ts'
 
@@ -27,10 +28,11 @@ export async function runBenchmark(options: Options, say: Say): Promise<RunResul
   const began = new Date().toISOString()
   await requireRealDisk(options.folder)
   const { registries, programs } = await findRegistries(options, say)
-  const tools = await findTools(say)
-  const machine = await describeMachine(options.folder)
   const [data, memory] = [createLiveData(), new MemoryWatch()]
   const cases = selectCases(createCases({ options, data, programs, memory }), options)
+  await requireRoom(options.folder, neededBytes(cases, programs.size, options))
+  const tools = await findTools(say)
+  const machine = await describeMachine(options.folder)
   const results: CaseResult[] = []
   await using stores = await openStores(cases, programs, data, options, say)
   const kinds = [...programs.keys()].filter((kind) => !stores.failed.has(kind))
