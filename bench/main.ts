@@ -2,12 +2,13 @@
 import { rmSync } from 'node:fs'
 import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Case } from './case.ts'
 import { createCases } from './cases/index.ts'
 import { MemoryWatch } from './memory-watch.ts'
 import { help, type Options, parseOptions } from './options.ts'
 import { formatMarkdown, formatTable } from './report/markdown.ts'
 import type { RunResult } from './result.ts'
-import { runBenchmark, selectCases } from './run.ts'
+import { runBenchmark, selectCases, selectKinds } from './run.ts'
 import { createLiveData } from './seed/live.ts'
 
 const say = (line: string) => console.error(line)
@@ -16,16 +17,18 @@ process.exitCode = await main()
 
 async function main(): Promise<number> {
   let options: Options
+  let cases: readonly Case[]
   try {
     options = parseOptions(process.argv.slice(2))
+    selectKinds(options)
+    const ingredients = { options, data: createLiveData(), programs: new Map(), memory: new MemoryWatch() }
+    cases = selectCases(createCases(ingredients), options)
   } catch (error) {
     say(`${(error as Error).message}\n\n${help}`)
     return 2
   }
   if (options.list) {
-    const ingredients = { options, data: createLiveData(), programs: new Map(), memory: new MemoryWatch() }
-    for (const { name, title } of selectCases(createCases(ingredients), options))
-      console.log(`${name.padEnd(28)} ${title}`)
+    for (const { name, title } of cases) console.log(`${name.padEnd(28)} ${title}`)
     return 0
   }
   await mkdir(options.folder, { recursive: true })

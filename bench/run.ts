@@ -83,10 +83,18 @@ const kindsOf = ({ berth, workers }: Options): readonly RegistryKind[] => [
   olareg,
 ]
 
+/** Those that `--registries` matches; throws when there are none. */
+export function selectKinds(options: Options): RegistryKind[] {
+  const all = kindsOf(options)
+  const selected = all.filter(({ name }) => options.registries.test(name))
+  if (selected.length > 0) return selected
+  throw new Error(`no registry matches ${options.registries}; there are ${all.map(({ name }) => name).join('; ')}`)
+}
+
 async function findRegistries(options: Options, say: Say) {
   const registries: RegistryResult[] = []
   const programs = new Map<RegistryKind, FoundProgram>()
-  for (const kind of kindsOf(options).filter(({ name }) => options.registries.test(name))) {
+  for (const kind of selectKinds(options)) {
     const found = await kind.find()
     const { name, configuration, syncs } = kind
     if ('missing' in found) {
