@@ -64,11 +64,18 @@ export class WalSync {
 
   async #syncLog(): Promise<void> {
     try {
-      await promisify(fdatasync)(this.#descriptor)
+      await this.#syncData()
     } catch (error) {
       this.#failure = { error }
       this.#onBroken(error)
     }
     this.checkUsable()
+  }
+
+  /** Without `promisify`, which makes a function with a prototype of its own each time. */
+  #syncData(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      fdatasync(this.#descriptor, (error) => (error ? reject(error) : resolve()))
+    })
   }
 }
