@@ -6,8 +6,8 @@ import { createServer as createHttpServer, type RequestListener, type Server, ty
 import { type AddressInfo, createServer as createNetServer, type Server as NetServer, type Socket } from 'node:net'
 import { createServer as createTlsServer, type SecureContext, type Server as TlsServer } from 'node:tls'
 import { type Log, silentLog } from '../base/log.ts'
-import { createBodylessLane } from './bodyless-lane.ts'
 import { answerMalformed } from './malformed-request.ts'
+import { createPlainLane } from './plain-lane.ts'
 import type { Transport } from './transport.ts'
 
 export interface ListenerTls {
@@ -131,7 +131,7 @@ export function createListener(options: ListenerOptions): Listener {
   const { serve } = options
   const lane =
     serve &&
-    createBodylessLane({
+    createPlainLane({
       ...timeouts,
       serve,
       handOver(socket) {

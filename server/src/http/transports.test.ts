@@ -8,8 +8,8 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { FileBytes } from '../base/file-bytes.ts'
 import { answerOf } from './answer.ts'
-import { createBodylessLane } from './bodyless-lane.ts'
 import { nodeTransport } from './node-transport.ts'
+import { createPlainLane } from './plain-lane.ts'
 import type { Reply } from './reply.ts'
 import type { Transport } from './transport.ts'
 
@@ -30,8 +30,8 @@ type Send = (transport: Transport) => Promise<number>
 /** A server whose requests come by one way or the other. */
 const ways: Readonly<Record<string, (send: (transport: Transport) => Promise<void>) => Server>> = {
   'node:http': (serve) => createServer((message, response) => void serve(nodeTransport(message, response, 1000))),
-  'the bodyless lane': (serve) => {
-    const lane = createBodylessLane({
+  'the plain lane': (serve) => {
+    const lane = createPlainLane({
       serve,
       handOver: (socket) => socket.destroy(new Error('handed over')),
       headersMs: 5_000,

@@ -125,7 +125,7 @@ const conversations: Readonly<Record<string, readonly string[]>> = {
   nothing: [],
 }
 
-suite('the bodyless lane', () => {
+suite('the plain lane', () => {
   for (const [what, pieces] of Object.entries(conversations)) {
     test(`answers ${what} as node:http does`, { timeout: 20_000 }, async () => {
       await using without = await start({ lane: false })

@@ -14,7 +14,7 @@ import { type HeaderFields, parseRequestHead, type RequestHead } from './request
 import type { Answer, Transport } from './transport.ts'
 import { clientGone, writeChunk } from './write-chunk.ts'
 
-export interface BodylessLane {
+export interface PlainLane {
   /** Serves the connection until it ends or is handed over. */
   take(socket: Socket): void
   /** From now on answers say `Connection: close`. */
@@ -23,7 +23,7 @@ export interface BodylessLane {
   closeIdle(fresh: boolean): void
 }
 
-export interface BodylessLaneOptions {
+export interface PlainLaneOptions {
   /** Resolves when the request has been answered. */
   readonly serve: (transport: Transport) => Promise<void>
   /** Takes a paused socket whose next bytes are a request that nobody has looked at. */
@@ -37,7 +37,7 @@ export interface BodylessLaneOptions {
 /** Answers above this are written in two pieces instead of being copied behind their head. */
 const largestJoined = 64 * 1024
 
-export function createBodylessLane(options: BodylessLaneOptions): BodylessLane {
+export function createPlainLane(options: PlainLaneOptions): PlainLane {
   const lane: Lane = { ...options, connections: new Set(), draining: false }
   return {
     take: (socket) => void new Connection(lane, socket),
@@ -50,7 +50,7 @@ export function createBodylessLane(options: BodylessLaneOptions): BodylessLane {
   }
 }
 
-interface Lane extends BodylessLaneOptions {
+interface Lane extends PlainLaneOptions {
   readonly connections: Set<Connection>
   draining: boolean
 }
