@@ -25,6 +25,7 @@ import { createScrubber, type Scrubber } from './core/registry/integrity/scrub.t
 import { createRegistry, type Registry } from './core/registry/registry.ts'
 import { addressList } from './http/address-list.ts'
 import { createClientView } from './http/authority.ts'
+import { smallBodyMs } from './http/body.ts'
 import { createHostRules, type HostRules } from './http/hosts.ts'
 import type { ReplyHeaders } from './http/reply.ts'
 import type { HttpRequest } from './http/request.ts'
@@ -69,8 +70,6 @@ export interface App extends Core {
   readonly handler: Handler
 }
 
-/** How long a body that must be read whole may take to arrive. */
-const smallBodyTimeoutMs = 60_000
 /** The levels at which the log has a line for every request. */
 const requestLevels = new Set(['trace', 'debug', 'info'])
 
@@ -138,7 +137,7 @@ export async function createApp(
     log,
     logsRequests: requestLevels.has(config.log.level),
     observe,
-    smallBodyTimeoutMs,
+    smallBodyTimeoutMs: smallBodyMs,
   })
   return { ...core, handler }
 }

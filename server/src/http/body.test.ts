@@ -4,7 +4,7 @@ import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, test } from 'node:test'
 import { Fault } from '../base/fault.ts'
-import { type BodyReader, bodyReader } from './body.ts'
+import { type BodyReader, bodyOfMessage } from './body.ts'
 
 interface Sent {
   readonly chunks: readonly string[]
@@ -20,7 +20,7 @@ async function reading(work: (reader: BodyReader) => Promise<unknown>, { chunks,
   const { port } = server.address() as AddressInfo
   const outcome = once(server, 'request').then(async ([message, response]) => {
     try {
-      return await work(bodyReader(message, response, 50))
+      return await work(bodyOfMessage(message, response, 50))
     } catch (error) {
       if (error instanceof Fault) return error.code
       throw error

@@ -8,19 +8,21 @@ export interface BodyReader {
   read(limitBytes: number): Promise<Buffer>
 }
 
+/** How long a refused request's body is still read, so that the client gets to see the refusal. */
+export const lingerMs = 30_000
+
+/** How long a body that is read whole may take to arrive. */
+export const smallBodyMs = 60_000
+
 /**
  * response: gets `100 Continue` when the first byte is asked for, so that a refused request need not send its body.
- * smallBodyTimeoutMs: how long a body that is read whole may take to arrive; streams are cut only when they stand still,
- * which is the listener's business. Stopping early leaves the connection open, so that a reply can still be sent.
+ * Stopping early leaves the connection open, so that a reply can still be sent.
  */
-export function bodyReader(message: IncomingMessage, response: ServerResponse, smallBodyTimeoutMs: number): BodyReader {
-  async function* stream(): AsyncGenerator<Uint8Array, void, undefined> {
-    for await (const chunk of arriving()) {
-      yield chunk
-      release(chunk)
-    }
-  }
-
+export function bodyOfMessage(
+  message: IncomingMessage,
+  response: ServerResponse,
+  smallBodyTimeoutMs: number,
+): BodyReader {
   async function* arriving(): AsyncGenerator<Buffer, void, undefined> {
     invite(message, response)
     let bytesReceived = 0
@@ -35,8 +37,27 @@ export function bodyReader(message: IncomingMessage, response: ServerResponse, s
     if (!message.complete) throw new Fault('clientGone', { bytesReceived })
   }
 
+  return bodyReader(arriving, Number(message.headers['content-length'] ?? 0), smallBodyTimeoutMs)
+}
+
+/**
+ * announcedBytes: 0 where nothing is announced. smallBodyTimeoutMs: for a body that is read whole; streams are cut only when they
+ * stand still, which is the listener's business.
+ */
+export function bodyReader(
+  arriving: () => AsyncIterable<Buffer>,
+  announcedBytes: number,
+  smallBodyTimeoutMs: number,
+): BodyReader {
+  async function* stream(): AsyncGenerator<Uint8Array, void, undefined> {
+    for await (const chunk of arriving()) {
+      yield chunk
+      release(chunk)
+    }
+  }
+
   async function read(limitBytes: number): Promise<Buffer> {
-    if (Number(message.headers['content-length'] ?? 0) > limitBytes) throw new Fault('bodyTooLarge', { limitBytes })
+    if (announcedBytes > limitBytes) throw new Fault('bodyTooLarge', { limitBytes })
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Fault('bodyTooSlow', { timeoutMs: smallBodyTimeoutMs })), smallBodyTimeoutMs)

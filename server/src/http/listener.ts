@@ -6,6 +6,7 @@ import { createServer as createHttpServer, type RequestListener, type Server, ty
 import { type AddressInfo, createServer as createNetServer, type Server as NetServer, type Socket } from 'node:net'
 import { createServer as createTlsServer, type SecureContext, type Server as TlsServer } from 'node:tls'
 import { type Log, silentLog } from '../base/log.ts'
+import { smallBodyMs } from './body.ts'
 import { answerMalformed } from './malformed-request.ts'
 import { createPlainLane } from './plain-lane.ts'
 import type { Transport } from './transport.ts'
@@ -24,7 +25,7 @@ export type ListenerSecurity =
 
 export type ListenerOptions = ListenerSecurity & {
   readonly handler: RequestListener
-  /** Answers plain requests without a body, past `node:http`; without it `handler` gets them like all others. */
+  /** Answers plain requests, past `node:http`; without it `handler` gets them like all others. */
   readonly serve?: (transport: Transport) => Promise<void>
   readonly timeouts?: Partial<ListenerTimeouts>
   /** 48 bytes that all processes behind one port share, so that each can resume the others' sessions. */
@@ -43,6 +44,8 @@ export interface ListenerTimeouts {
   readonly idleMs: number
   /** Silence between two requests. */
   readonly keepAliveMs: number
+  /** A body that is read whole, where the listener reads it itself. */
+  readonly smallBodyMs: number
 }
 
 const defaultTimeouts: ListenerTimeouts = {
@@ -51,6 +54,7 @@ const defaultTimeouts: ListenerTimeouts = {
   headersMs: 15_000,
   idleMs: 60_000,
   keepAliveMs: 75_000,
+  smallBodyMs,
 }
 
 export interface Listener {

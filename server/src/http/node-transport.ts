@@ -2,13 +2,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { plainAddress } from './authority.ts'
-import { bodyReader } from './body.ts'
+import { bodyOfMessage, lingerMs } from './body.ts'
 import { sendStream } from './file-sender.ts'
 import type { Answer, Transport } from './transport.ts'
 import { writeChunk } from './write-chunk.ts'
 
-/** How long a refused request's body is still read, so that the client gets to see the refusal. */
-const lingerMs = 30_000
 /** How often a connection that waits for us is kept from counting as idle. */
 const awakeMs = 20_000
 
@@ -26,7 +24,7 @@ export function nodeTransport(
     hostLines: countHosts(message.rawHeaders),
     peerAddress: plainAddress(socket.remoteAddress ?? ''),
     encrypted: (socket as TLSSocket).encrypted === true,
-    body: bodyReader(message, response, smallBodyTimeoutMs),
+    body: bodyOfMessage(message, response, smallBodyTimeoutMs),
     awake: (work) => whileAwake(message, work),
     async send(answer) {
       try {

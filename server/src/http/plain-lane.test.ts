@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { connect, type Socket } from 'node:net'
 import { suite, test } from 'node:test'
+import { Fault } from '../base/fault.ts'
 import { answerOf } from './answer.ts'
 import { createListener, type Listener } from './listener.ts'
 import { nodeTransport } from './node-transport.ts'
@@ -30,7 +31,14 @@ async function echo(transport: Transport): Promise<void> {
   await transport.send(answerOf(method, { status: 200, body: JSON.stringify(seen) }, {}, {}))
 }
 
-async function start({ lane = true, keepAliveMs = 5_000, answer = echo } = {}): Promise<Running> {
+interface How {
+  readonly lane?: boolean
+  readonly keepAliveMs?: number
+  readonly idleMs?: number
+  readonly answer?: (transport: Transport) => Promise<void>
+}
+
+async function start({ lane = true, keepAliveMs = 5_000, idleMs = 5_000, answer = echo }: How = {}): Promise<Running> {
   let byLane = 0
   const serve = (transport: Transport) => {
     byLane++
@@ -39,7 +47,7 @@ async function start({ lane = true, keepAliveMs = 5_000, answer = echo } = {}): 
   const listener = createListener({
     plain: 'only',
     handler: (message, response) => void answer(nodeTransport(message, response, 1_000)),
-    timeouts: { keepAliveMs, idleMs: 5_000, headersMs: 5_000 },
+    timeouts: { keepAliveMs, idleMs, headersMs: 5_000 },
     ...(lane ? { serve } : {}),
   })
   const { port } = await listener.listen('127.0.0.1', 0)
@@ -103,6 +111,35 @@ const conversations: Readonly<Record<string, readonly string[]>> = {
   'a request in two pieces': ['GET /a HTTP/1.1\r\nHo', 'st: localhost\r\n\r\n'],
   'a request and a half': [`${get('/a')}GET /b HT`, 'TP/1.1\r\nHost: localhost\r\n\r\n'],
   'a body after plain requests': [get('/a'), 'PUT /b HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc', get('/c')],
+  'a body in pieces': [
+    get('/a'),
+    'PATCH /b HTTP/1.1\r\nHost: a\r\nContent-Length: 7\r\n\r\nab',
+    'cd',
+    'efg',
+    get('/c'),
+  ],
+  'a body with the next request behind it': [
+    'POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 7\r\n\r\nab',
+    `cdefg${get('/c')}`,
+    get('/d'),
+  ],
+  'a body and the next request in one piece': [
+    `POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab${get('/c')}`,
+  ],
+  'a body that looks like a request': [
+    `PUT /b HTTP/1.1\r\nHost: a\r\nContent-Length: ${get('/x').length}\r\n\r\n`,
+    get('/x'),
+    get('/c'),
+  ],
+  'a body of no bytes': ['POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n', get('/c')],
+  'a PUT that says nothing of a body': ['PUT /b HTTP/1.1\r\nHost: a\r\n\r\n', get('/c')],
+  'two lengths': ['PUT /b HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 2\r\n\r\nabc', get('/c')],
+  'a length that is none': ['PUT /b HTTP/1.1\r\nHost: a\r\nContent-Length: 3x\r\n\r\nabc', get('/c')],
+  'a body that waits to be asked for': [
+    'PUT /b HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n',
+    'abc',
+    get('/c'),
+  ],
   'a chunked body': [
     get('/a'),
     'POST /b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n',
@@ -142,11 +179,16 @@ suite('the plain lane', () => {
     socket.write(get('/b'))
     await until(/"\/b"/)
     assert.equal(server.byLane(), 2)
-    socket.write('DELETE /c HTTP/1.1\r\nHost: a\r\n\r\n')
+    socket.write('PUT /c HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc')
     await until(/"\/c"/)
-    socket.write(get('/d'))
+    socket.write('DELETE /d HTTP/1.1\r\nHost: a\r\n\r\n')
     await until(/"\/d"/)
-    assert.equal(server.byLane(), 2)
+    assert.equal(server.byLane(), 4)
+    socket.write('OPTIONS /e HTTP/1.1\r\nHost: a\r\n\r\n')
+    await until(/"\/e"/)
+    socket.write(get('/f'))
+    await until(/"\/f"/)
+    assert.equal(server.byLane(), 4)
     socket.destroy()
   })
 
@@ -222,6 +264,94 @@ suite('the plain lane', () => {
     await busy.closed
     assert.match(busy.received(), /\r\nConnection: close\r\n/i)
     assert.equal(await drained, 0)
+  })
+
+  const put = (target: string, length: number) =>
+    `PUT ${target} HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n`
+  const refused = { status: 403, headers: ['Content-Length', '0'] }
+
+  test('shows a refusal to a client in the middle of its upload, and goes on after it', async () => {
+    await using server = await start({
+      answer: (transport) => (transport.method === 'PUT' ? transport.send(refused).then(() => {}) : echo(transport)),
+    })
+    const { socket, until } = talk(server.port)
+    const length = 3_000_000
+    socket.write(put('/a', length))
+    await until(/ 403 /)
+    for (let sent = 0; sent < length; sent += 100_000) socket.write('x'.repeat(100_000))
+    socket.write(get('/b'))
+    assert.match(await until(/"\/b"/), /"body":""/)
+    socket.destroy()
+  })
+
+  test('lets the sender wait while nobody reads, and then reads every byte', { timeout: 20_000 }, async () => {
+    let read = () => {}
+    const mayRead = new Promise<void>((resolve) => {
+      read = resolve
+    })
+    let received = 0
+    await using server = await start({
+      async answer(transport) {
+        await mayRead
+        for await (const chunk of transport.body.stream()) received += chunk.length
+        await transport.send({ status: 201, headers: ['Content-Length', '0'] })
+      },
+    })
+    const { socket, until } = talk(server.port)
+    const length = 64_000_000
+    socket.write(put('/a', length))
+    for (let sent = 0; sent < length; sent += 1_000_000) socket.write('x'.repeat(1_000_000))
+    let before = Number.NaN
+    while (socket.writableLength !== before) {
+      before = socket.writableLength
+      await new Promise((resolve) => setTimeout(resolve, 200))
+    }
+    assert.ok(before > length / 2, `${length - before} bytes were taken without a reader`)
+    read()
+    await until(/ 201 /)
+    assert.equal(received, length)
+    socket.destroy()
+  })
+
+  for (const ending of ['end', 'destroy'] as const)
+    test(`tells the reader of a body that the client has gone (${ending})`, async () => {
+      let failed = (_: unknown) => {}
+      const failure = new Promise<unknown>((resolve) => {
+        failed = resolve
+      })
+      await using server = await start({
+        async answer(transport) {
+          await transport.body.read(100).catch(failed)
+          await transport.send(refused).catch(() => undefined)
+        },
+      })
+      const { socket, closed } = talk(server.port)
+      socket.write(`${put('/a', 10)}abc`, () => socket[ending]())
+      const error = await failure
+      assert.ok(error instanceof Fault && error.code === 'clientGone')
+      assert.deepEqual(error.detail, { bytesReceived: 3 })
+      await closed
+    })
+
+  test('cuts a client that stands still within a body, and not while we are at work', { timeout: 10_000 }, async () => {
+    await using server = await start({
+      idleMs: 60,
+      async answer(transport) {
+        await transport.awake(async () => {
+          await transport.body.read(100).catch(() => undefined)
+          await new Promise((resolve) => setTimeout(resolve, 300))
+        })
+        await transport.send(refused).catch(() => undefined) // one of the two has gone
+      },
+    })
+    const working = talk(server.port)
+    working.socket.write(`${put('/a', 3)}abc`)
+    await working.until(/ 403 /)
+    const still = talk(server.port)
+    still.socket.write(`${put('/a', 3)}ab`)
+    await still.closed
+    assert.equal(still.received(), '')
+    working.socket.destroy()
   })
 
   test('refuses to send a header that would end early', async () => {

@@ -1,14 +1,15 @@
 /**
- * A short way for requests without a body, which are nearly all that a registry gets: the head is read and the answer written
- * right here, for about half of what `node:http` costs. At the first request that is not of the plainest form the connection,
- * with that request's bytes unread, passes to `node:http` for good: so nothing is understood here that could be understood in
- * two ways.
+ * A short way for plain requests, which are nearly all that a registry gets: without a body, or with one of announced length. The
+ * head is read and the answer written right here, for about half of what `node:http` costs. At the first request that is not of the
+ * plainest form the connection, with that request's bytes unread, passes to `node:http` for good: so nothing is understood here
+ * that could be understood in two ways.
  */
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import { ArrivingBody } from './arriving-body.ts'
 import { plainAddress } from './authority.ts'
-import { noBody } from './body.ts'
+import { type BodyReader, bodyReader, lingerMs, noBody } from './body.ts'
 import { sendStream } from './file-sender.ts'
 import { type HeaderFields, parseRequestHead, type RequestHead } from './request-head.ts'
 import type { Answer, Transport } from './transport.ts'
@@ -32,6 +33,8 @@ export interface PlainLaneOptions {
   readonly headersMs: number
   readonly idleMs: number
   readonly keepAliveMs: number
+  /** For a body that is read whole. */
+  readonly smallBodyMs: number
 }
 
 /** Answers above this are written in two pieces instead of being copied behind their head. */
@@ -62,6 +65,10 @@ class Connection {
   readonly #encrypted: boolean
   #fresh = true
   #busy = false
+  /** Of the request that is being answered; absent where it has none. */
+  #body: ArrivingBody | undefined
+  /** Whether a handler is at work that may take longer than a client may be silent. */
+  #awake = false
   /** What arrived while a request was being answered. */
   #waiting: Buffer | undefined
   #ended = false
@@ -89,12 +96,17 @@ class Connection {
     return this.#encrypted
   }
 
+  get smallBodyMs(): number {
+    return this.#lane.smallBodyMs
+  }
+
   closeIfIdle(fresh: boolean): void {
     if (!this.#busy && (fresh || !this.#fresh)) this.#socket.destroy()
   }
 
   readonly #forget = () => {
     this.#lane.connections.delete(this)
+    this.#body?.end()
   }
 
   readonly #cut = () => {
@@ -103,14 +115,18 @@ class Connection {
 
   readonly #end = () => {
     this.#ended = true
+    this.#body?.end()
     if (!this.#busy) this.#socket.end()
   }
 
   readonly #read = (chunk: Buffer) => {
+    const next = this.#body === undefined || this.#body.complete ? chunk : this.#body.take(chunk)
+    if (this.#body?.complete) this.#bodyComplete()
+    if (next === undefined) return
     if (this.#busy) {
       // The next request came before the last was answered. It waits, and with it whatever else the client would send.
       this.#socket.pause()
-      this.#waiting = this.#waiting === undefined ? chunk : Buffer.concat([this.#waiting, chunk])
+      this.#waiting = this.#waiting === undefined ? next : Buffer.concat([this.#waiting, next])
       return
     }
     const head = parseRequestHead(chunk, this.#fields)
@@ -138,7 +154,13 @@ class Connection {
     this.#fields = head.fields
     const { idleMs, keepAliveMs, serve } = this.#lane
     this.#socket.setTimeout(idleMs)
-    await serve(new Exchange(this, head))
+    const { bodyBytes = 0 } = head.fields
+    if (bodyBytes > 0) {
+      this.#body = new ArrivingBody(this.#socket, bodyBytes)
+      this.#body.take(head.rest)
+    }
+    await serve(new Exchange(this, head, this.#body))
+    await this.#leaveBody()
     if (this.#socket.writableNeedDrain) await this.#drained()
     this.#busy = false
     if (this.#socket.destroyed) return
@@ -153,6 +175,33 @@ class Connection {
     this.#waiting = undefined
     this.#socket.resume()
     this.#read(waiting)
+  }
+
+  /**
+   * After an early refusal: closing at once, or taking the rest for the next request, would hide the refusal from a client in the
+   * middle of its upload.
+   */
+  async #leaveBody(): Promise<void> {
+    const body = this.#body
+    if (body === undefined) return
+    if (!body.complete && !(await body.drop(lingerMs)) && !this.#ended) this.#socket.destroy()
+    this.#body = undefined
+  }
+
+  /** Once the body has arrived it is not the client's silence but our work, such as hashing a huge blob again, that takes the time. */
+  async awake<T>(work: () => T | Promise<T>): Promise<T> {
+    this.#awake = true
+    if (this.#body?.complete !== false) this.#socket.setTimeout(0)
+    try {
+      return await work()
+    } finally {
+      this.#awake = false
+      this.#socket.setTimeout(this.#lane.idleMs)
+    }
+  }
+
+  #bodyComplete(): void {
+    if (this.#awake) this.#socket.setTimeout(0)
   }
 
   /** A client that reads no answers gets no further ones. */
@@ -234,16 +283,17 @@ class Exchange implements Transport {
   readonly method: string
   readonly target: string
   readonly headers: HeaderFields['headers']
-  readonly body = noBody
+  readonly body: BodyReader
   readonly #connection: Connection
   readonly #accept: readonly string[]
 
-  constructor(connection: Connection, head: RequestHead) {
+  constructor(connection: Connection, head: RequestHead, body: ArrivingBody | undefined) {
     this.#connection = connection
     this.method = head.method
     this.target = head.target
     this.headers = head.fields.headers
     this.#accept = head.fields.accept
+    this.body = body === undefined ? noBody : bodyReader(() => body.arriving(), body.length, connection.smallBodyMs)
   }
 
   get hostLines(): number {
@@ -264,8 +314,8 @@ class Exchange implements Transport {
     return value === undefined ? [] : [value]
   }
 
-  awake<T>(work: () => T): T {
-    return work()
+  awake<T>(work: () => T | Promise<T>): T | Promise<T> {
+    return this.method === 'GET' || this.method === 'HEAD' ? work() : this.#connection.awake(work)
   }
 
   send(answer: Answer): Promise<number> {

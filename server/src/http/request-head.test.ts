@@ -6,6 +6,8 @@ const parse = (text: string) => parseRequestHead(Buffer.from(text, 'latin1'))
 const get = (...lines: string[]) =>
   `GET /v2/ HTTP/1.1\r\nHost: localhost\r\n${lines.map((line) => `${line}\r\n`).join('')}\r\n`
 
+const put = (...lines: string[]) => get(...lines).replace('GET', 'PUT')
+
 suite('the head of a plain request', () => {
   test('is its method, its target and its fields by lower-case name', () => {
     const head = parse(
@@ -24,6 +26,18 @@ suite('the head of a plain request', () => {
     for (const name of ['Host', 'Authorization', 'X-Own', 'Range']) {
       assert.equal(parse(get(`${name}: a`, `${name.toLowerCase()}: b`)), undefined, name)
     }
+  })
+
+  test('may announce a body, of which some may have come', () => {
+    for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
+      const head = parse(`${put('Content-Length: 5').replace('PUT', method)}ab`)
+      assert.deepEqual([head?.method, head?.fields.bodyBytes, head?.rest.toString()], [method, 5, 'ab'])
+      const without = parse(put().replace('PUT', method))
+      assert.deepEqual([without?.method, without?.fields.bodyBytes, without?.rest.length], [method, undefined, 0])
+    }
+    assert.equal(parse(`${put('Content-Length: 005')}abcde`)?.fields.bodyBytes, 5)
+    assert.equal(parse(put('Content-Length: 0'))?.fields.bodyBytes, 0)
+    assert.equal(parse(put('Content-Length: 999999999999999'))?.fields.bodyBytes, 999_999_999_999_999)
   })
 
   test('is understood with names that objects know', () => {
@@ -53,14 +67,26 @@ suite('the head of a plain request', () => {
     nothing: '\r\n\r\n',
     'two requests': get() + get(),
     'a request and the beginning of another': `${get()}GET`,
-    'a body': `${get('Content-Length: 3')}abc`,
-    'a body of no bytes': get('Content-Length: 0'),
+    'a GET with a body': `${get('Content-Length: 3')}abc`,
+    'a GET with a body of no bytes': get('Content-Length: 0'),
+    'more than the body': `${put('Content-Length: 3')}abcG`,
+    'a body of unknown length': `${put()}abc`,
+    'a length that is said twice': put('Content-Length: 3', 'Content-Length: 3'),
+    'two lengths in one line': put('Content-Length: 3, 3'),
+    'a length with a sign': put('Content-Length: +3'),
+    'a length below nothing': put('Content-Length: -3'),
+    'a hexadecimal length': put('Content-Length: 0x3'),
+    'a length in parts': put('Content-Length: 1 0'),
+    'an empty length': put('Content-Length:'),
+    'a length that no number holds': put('Content-Length: 9007199254740993'),
+    'a length and chunks': put('Content-Length: 3', 'Transfer-Encoding: chunked'),
+    'a body that waits to be asked for': put('Content-Length: 3', 'Expect: 100-continue'),
     'a chunked body': get('Transfer-Encoding: chunked'),
     'an upgrade': get('Connection: Upgrade', 'Upgrade: h2c'),
     'an expectation': get('Expect: 100-continue'),
     'a connection that is to be closed': get('Connection: close'),
     'a connection option': get('Connection: keep-alive, x-own'),
-    'another method': get().replace('GET', 'PUT'),
+    'another method': get().replace('GET', 'OPTIONS'),
     'a method in small letters': get().replace('GET', 'get'),
     'HTTP/1.0': get().replace('1.1', '1.0'),
     'an absolute target': get().replace('/v2/', 'http://localhost/v2/'),

@@ -1,12 +1,14 @@
 /**
- * The heads of plain requests: GET and HEAD without a body, as nearly every client writes them. What is out of the ordinary in any
- * way is not understood here, and left to `node:http`.
+ * The heads of plain requests, as nearly every client writes them: without a body, or with one whose length is announced. What is
+ * out of the ordinary in any way is not understood here, and left to `node:http`.
  */
 
 export interface RequestHead {
-  readonly method: 'GET' | 'HEAD'
+  readonly method: string
   readonly target: string
   readonly fields: HeaderFields
+  /** The bytes after the head; all of them belong to the request's body. */
+  readonly rest: Buffer
 }
 
 export interface HeaderFields {
@@ -15,18 +17,22 @@ export interface HeaderFields {
   /** By name in lower case; the lines of `accept` are joined by commas. */
   readonly headers: Readonly<Record<string, string>>
   readonly accept: readonly string[]
+  /** Content-Length; undefined without one. */
+  readonly bodyBytes: number | undefined
 }
 
 /** Of a whole head; the same limit as the one for other requests. */
 const longestHead = 16 * 1024
 
-const requestLine = /^(GET|HEAD) (\/[\x21-\x7e]*) HTTP\/1\.1$/
+const requestLine = /^(GET|HEAD|POST|PUT|PATCH|DELETE) (\/[\x21-\x7e]*) HTTP\/1\.1$/
 /** RFC 9110 §5.6.2, in the letters that clients use; a value is visible ASCII, spaces and tabs, without any at its ends. */
 const headerLine = /^([A-Za-z0-9_-]+):[ \t]*([\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?[ \t]*$/
 
-/** Names that say something about the connection or about a body: whoever sends one needs the whole of HTTP. */
+/** Below 2^53. RFC 9110 §8.6 */
+const plainLength = /^\d{1,15}$/
+
+/** Names that say something about the connection or about how a body is sent: whoever sends one needs the whole of HTTP. */
 const unusual = new Set([
-  'content-length',
   'expect',
   'http2-settings',
   'keep-alive',
@@ -38,21 +44,26 @@ const unusual = new Set([
 ])
 
 /**
- * Reads bytes that are exactly one request without a body; undefined for everything else: less or more than one head, another
- * method or version, a name twice (but Accept), a line that is folded or holds odd characters, and any word about a body or about
- * the connection other than `keep-alive`. last: the fields of the connection's last request, which are often the same again.
- * Spec: RFC 9112 §3, §5; deliberately narrower.
+ * Reads bytes that are one request's head and at most as much as it announces of a body; undefined for everything else: less than
+ * a head, bytes after the request, another method or version, a name twice (but Accept), a line that is folded or holds odd
+ * characters, a GET or HEAD with a length, and any other word about a body or about the connection than `Content-Length` in digits
+ * and `keep-alive`. last: the fields of the connection's last request, which are often the same again.
+ * Spec: RFC 9112 §3, §5, §6; deliberately narrower.
  */
 export function parseRequestHead(bytes: Buffer, last?: HeaderFields): RequestHead | undefined {
-  if (bytes.length > longestHead) return undefined
-  const text = bytes.toString('latin1')
-  if (!text.endsWith('\r\n\r\n')) return undefined
+  const headEnd = bytes.indexOf('\r\n\r\n')
+  if (headEnd < 0 || headEnd + 4 > longestHead) return undefined
+  const text = bytes.toString('latin1', 0, headEnd)
   const lineEnd = text.indexOf('\r\n')
-  const found = requestLine.exec(text.slice(0, lineEnd))
+  const found = requestLine.exec(lineEnd < 0 ? text : text.slice(0, lineEnd))
   if (found === null) return undefined
-  const fieldsText = text.slice(lineEnd, -4)
+  const fieldsText = lineEnd < 0 ? '' : text.slice(lineEnd)
   const fields = fieldsText === last?.text ? last : parseFields(fieldsText)
-  return fields && { method: found[1] as 'GET' | 'HEAD', target: found[2]!, fields }
+  if (fields === undefined) return undefined
+  const [, method = '', target = ''] = found
+  if (fields.bodyBytes !== undefined && (method === 'GET' || method === 'HEAD')) return undefined
+  const rest = bytes.subarray(headEnd + 4)
+  return rest.length > (fields.bodyBytes ?? 0) ? undefined : { method, target, fields, rest }
 }
 
 function parseFields(text: string): HeaderFields | undefined {
@@ -71,5 +82,7 @@ function parseFields(text: string): HeaderFields | undefined {
     else if (name in headers) return undefined
     headers[name] = name === 'accept' ? accept.join(', ') : value
   }
-  return { text, headers, accept }
+  const length = headers['content-length']
+  if (length !== undefined && !plainLength.test(length)) return undefined
+  return { text, headers, accept, bodyBytes: length === undefined ? undefined : Number(length) }
 }

@@ -1,6 +1,6 @@
 /**
  * One request as a connection delivers it, and the way back for its answer. There are two: `node-transport.ts` over `node:http`
- * for everything, and `plain-lane.ts`, a shorter way for the requests that registries get most.
+ * for everything, and `plain-lane.ts`, a shorter way for the plain ones that registries get most.
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { BodyReader } from './body.ts'

@@ -37,6 +37,7 @@ const ways: Readonly<Record<string, (send: (transport: Transport) => Promise<voi
       headersMs: 5_000,
       idleMs: 5_000,
       keepAliveMs: 5_000,
+      smallBodyMs: 1_000,
     })
     return createNetServer({ allowHalfOpen: true, noDelay: true }, (socket) => lane.take(socket))
   },
