@@ -87,7 +87,7 @@ suite('the collection in the background', () => {
       seen.push(gone.length)
       ending.abort()
     }
-    assert.deepEqual(seen, [50])
+    assert.deepEqual(seen, [100])
     assert.equal((await core.collect()).filter(({ reason }) => reason === 'unlinked blob').length, 120)
   })
 })

@@ -35,6 +35,9 @@ interface UnusedLink {
   readonly garbage: Garbage
 }
 
+/** How many go in one transaction: no files are moved in it. */
+const linksTogether = 100
+
 /** Links that no manifest of their repository has named for the grace. Their bytes are what the next step is about. */
 export function unusedLinks({ db, signal }: Parts, cutoffs: Cutoffs): Step<UnusedLink> {
   async function* plan(): AsyncGenerator<Batch<UnusedLink>> {
@@ -89,7 +92,7 @@ export function unusedLinks({ db, signal }: Parts, cutoffs: Cutoffs): Step<Unuse
   }
 
   async function* carryOut(work: readonly UnusedLink[]): AsyncGenerator<Garbage[]> {
-    for (const group of inGroups(work)) {
+    for (const group of inGroups(work, linksTogether)) {
       if (signal.aborted) return
       yield await thenBreathe(() => unlink(group))
     }
@@ -120,7 +123,7 @@ export function unusedLinks({ db, signal }: Parts, cutoffs: Cutoffs): Step<Unuse
         }
         return gone
       },
-      { move: 'tidies' },
+      { sync: false, move: 'tidies' }, // the next step makes it durable before any bytes go
     )
   }
 

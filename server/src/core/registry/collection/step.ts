@@ -98,6 +98,6 @@ function sorted<Work>(work: readonly Work[], keyOf: (work: Work) => string): Wor
 }
 
 /** As many as go in one transaction. */
-export function* inGroups<T>(items: readonly T[]): Generator<T[], void, undefined> {
-  for (let start = 0; start < items.length; start += together) yield items.slice(start, start + together)
+export function* inGroups<T>(items: readonly T[], size = together): Generator<T[], void, undefined> {
+  for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size)
 }
