@@ -59,6 +59,8 @@ export interface Measurement {
   /** Milliseconds. */
   readonly p50?: number
   readonly p99?: number
+  /** How many requests, pushes or pulls it took; with it, what one costs the registry's processes is reckoned. */
+  readonly operations?: number
   /** What a reader must know to compare it with the others. */
   readonly note?: string
 }

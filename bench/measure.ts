@@ -1,4 +1,5 @@
 /** One case: checked and warmed up on every registry, then measured in rounds, each registry once a round. */
+import { processesOfGroup, processorSecondsOf } from '../campaigns/program.ts'
 import { atRest } from './at-rest.ts'
 import { type Case, type Measurement, NotOffered } from './case.ts'
 import type { MemoryWatch } from './memory-watch.ts'
@@ -8,6 +9,10 @@ import type { Registry, RegistryKind } from './peers/registry.ts'
 import { median } from './report/numbers.ts'
 import type { Cell } from './result.ts'
 import type { Stores } from './stores.ts'
+
+interface Measured extends Measurement {
+  readonly processor?: number
+}
 
 /** What compiles code while it runs, as Node.js does, is slower in its first seconds. */
 const mostWarmUpSeconds = 3
@@ -23,7 +28,7 @@ export interface Surroundings {
 export async function measureCase(question: Case, surroundings: Surroundings): Promise<Record<string, Cell>> {
   const { kinds, stores, options, memory } = surroundings
   const cells: Record<string, Cell> = {}
-  const running = new Map<string, { readonly registry: Registry; readonly rounds: Measurement[] }>()
+  const running = new Map<string, { readonly registry: Registry; readonly rounds: Measured[] }>()
   for (const kind of kinds) {
     const registry = stores.registryFor(question, kind)
     if (registry === undefined || (kind.writesOnly && !question.writes)) continue
@@ -33,7 +38,7 @@ export async function measureCase(question: Case, surroundings: Surroundings): P
   }
 
   /** Does it on every registry that has not failed yet, in turn. */
-  const onAll = async (work: (registry: Registry, rounds: Measurement[]) => Promise<void>): Promise<void> => {
+  const onAll = async (work: (registry: Registry, rounds: Measured[]) => Promise<void>): Promise<void> => {
     for (const [name, { registry, rounds }] of running) {
       try {
         await work(registry, rounds)
@@ -60,7 +65,11 @@ export async function measureCase(question: Case, surroundings: Surroundings): P
   const rounds = question.once ? 1 : options.rounds
   for (let number = 0; number < rounds; number++) {
     await onAll(async (registry, measured) => {
-      measured.push(await question.measure(registry, { ...base, warmUp: false, number }))
+      const before = processorSeconds(registry)
+      const measurement = await question.measure(registry, { ...base, warmUp: false, number })
+      const { operations } = measurement
+      const milliseconds = 1000 * (processorSeconds(registry) - before)
+      measured.push({ ...measurement, ...(operations === undefined ? {} : { processor: milliseconds / operations }) })
     })
   }
   for (const [name, { rounds: measured }] of running) cells[name] = cellOf(measured)
@@ -69,8 +78,11 @@ export async function measureCase(question: Case, surroundings: Surroundings): P
   return Object.fromEntries(inOrder)
 }
 
-function cellOf(rounds: readonly Measurement[]): Cell {
-  const medianOf = (field: 'p50' | 'p99') => {
+const processorSeconds = ({ group }: Registry): number =>
+  group === undefined ? 0 : processorSecondsOf(processesOfGroup(group))
+
+function cellOf(rounds: readonly Measured[]): Cell {
+  const medianOf = (field: 'p50' | 'p99' | 'processor') => {
     const values = rounds.map((round) => round[field]).filter((value) => value !== undefined)
     return values.length === 0 ? {} : { [field]: median(values) }
   }
@@ -80,6 +92,7 @@ function cellOf(rounds: readonly Measurement[]): Cell {
     value: median(rounds.map(({ value }) => value)),
     ...medianOf('p50'),
     ...medianOf('p99'),
+    ...medianOf('processor'),
     rounds: rounds.map(({ value }) => value),
     ...(note === undefined ? {} : { note }),
   }

@@ -58,6 +58,8 @@ export type Cell =
       readonly p50?: number
       readonly p99?: number
       readonly rounds: readonly number[]
+      /** Milliseconds of processor time that one request, push or pull took of the registry's processes: the median. */
+      readonly processor?: number
       readonly note?: string
     }
   /** It has no such thing, or a tool does not work with it. */

@@ -208,6 +208,17 @@ export function statOf(pid: number, thread?: string): string[] | undefined {
   }
 }
 
+const ticksPerSecond = 100
+
+/** What these processes have used so far; nothing of those that have ended meanwhile. */
+export function processorSecondsOf(pids: readonly number[]): number {
+  const ticks = pids.map((pid) => {
+    const [user = 0, system = 0] = statOf(pid)?.slice(11, 13) ?? []
+    return Number(user) + Number(system)
+  })
+  return ticks.reduce((sum, own) => sum + own, 0) / ticksPerSecond
+}
+
 export interface Memory {
   readonly pid: number
   /** MiB. */

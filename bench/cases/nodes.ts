@@ -2,7 +2,7 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { processesOfGroup, statOf } from '../../campaigns/program.ts'
+import { processesOfGroup, processorSecondsOf } from '../../campaigns/program.ts'
 import { freePort } from '../../server/test/free-port.ts'
 import { type OwnPostgres, onPostgres, postgresSkip, startPostgres } from '../../server/test/postgres.ts'
 import { type Case, type Measurement, NotOffered, perSecond, type Round } from '../case.ts'
@@ -80,10 +80,10 @@ async function experiment(registry: Registry, { berth: source }: Options, round:
     await askAll(warmUpSeconds)
     const one = await ask(first.url, round.seconds)
     const pids = [first, ...others].flatMap(({ group }) => (group === undefined ? [] : processesOfGroup(group)))
-    const [databaseBefore, nodesBefore] = [await secondsOf(postgres), processorSeconds(pids)]
+    const [databaseBefore, nodesBefore] = [await secondsOf(postgres), processorSecondsOf(pids)]
     const all = await askAll(round.seconds)
     const database = (await secondsOf(postgres)) - databaseBefore
-    const berths = processorSeconds(pids) - nodesBefore
+    const berths = processorSecondsOf(pids) - nodesBefore
     return { one: figureOf([one]), all: figureOf(all), database: database / (database + berths) }
   } finally {
     await Promise.all([first, ...others].map((node) => node.stop()))
@@ -103,7 +103,7 @@ async function secondsOf(postgres: OwnPostgres): Promise<number> {
     client.query<{ data_directory: string }>('show data_directory'),
   )
   const folder = rows[0]?.data_directory
-  return processorSeconds(
+  return processorSecondsOf(
     readdirSync('/proc')
       .filter((name) => /^\d+$/.test(name))
       .map(Number)
@@ -117,15 +117,4 @@ function folderOf(pid: number): string | undefined {
   } catch {
     return undefined // it has ended meanwhile
   }
-}
-
-const ticksPerSecond = 100
-
-/** What these processes have used so far; nothing of those that have ended meanwhile. */
-function processorSeconds(pids: readonly number[]): number {
-  const ticks = pids.map((pid) => {
-    const [user = 0, system = 0] = statOf(pid)?.slice(11, 13) ?? []
-    return Number(user) + Number(system)
-  })
-  return ticks.reduce((sum, own) => sum + own, 0) / ticksPerSecond
 }

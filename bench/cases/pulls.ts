@@ -41,6 +41,7 @@ export function pullCases(data: LiveData, { share }: Options): Case[] {
           value: result.operations / result.seconds,
           p50: result.p50,
           p99: result.p99,
+          operations: result.operations,
           note: `${formatCount(megabytes)} MB/s`,
         }
       },
@@ -74,7 +75,7 @@ function zbCase(kind: 'pull' | 'mixed', size: '1MB' | '10MB' | '100MB', share: n
     async measure(registry, { warmUp, folder }) {
       const requests = zbRequestsOf(zbRequests[kind][size], share, warmUp)
       const { perSecond: value, p50, p99 } = await runZb(registry, { test: zbTests[kind](size), requests, folder })
-      return { value, p50, p99 }
+      return { value, p50, p99, operations: requests }
     },
   }
 }

@@ -43,7 +43,7 @@ function zbPushCase(style: PushStyle, size: Size, share: number): Case {
         p50,
         p99,
       } = await runZb(registry, { test: `${zbTests[style]} ${size}`, requests, folder })
-      return { value, p50, p99 }
+      return { value, p50, p99, operations: requests }
     },
   }
 }
@@ -70,7 +70,12 @@ function ownPushCase(style: PushStyle, size: Size): Case {
           ...(authorization === undefined ? {} : { authorization }),
         }),
       )
-      return { value: result.operations / result.seconds, p50: result.p50, p99: result.p99 }
+      return {
+        value: result.operations / result.seconds,
+        p50: result.p50,
+        p99: result.p99,
+        operations: result.operations,
+      }
     },
   }
 }

@@ -64,6 +64,7 @@ export function requestCase({
             : result.requests / result.seconds / (counted?.requestsEach(all) ?? 1),
         p50: result.p50,
         p99: result.p99,
+        operations: result.requests,
         ...(said === '' ? {} : { note: said }),
       }
     },

@@ -24,6 +24,7 @@ function rowOf(result: CaseResult, registries: readonly string[]): string[] {
   const notes = [
     ...(result.note === undefined ? [] : [result.note]),
     ...registries.flatMap((name) => noteOf(name, result.cells[name])),
+    ...processorNote(result, registries),
   ]
   return [
     result.title,
@@ -52,6 +53,15 @@ function noteOf(name: string, cell: Cell | undefined): string[] {
   if (cell?.kind === 'none') return [`${name}: ${cell.reason}`]
   if (cell?.kind === 'unasked') return []
   return cell?.note === undefined ? [] : [`${name}: ${cell.note}`]
+}
+
+/** What one of what is counted costs each registry, whatever it costs the client. */
+function processorNote({ cells }: CaseResult, registries: readonly string[]): string[] {
+  const each = registries.flatMap((name) => {
+    const cell = cells[name]
+    return cell?.kind === 'measured' && cell.processor !== undefined ? [`${name} ${formatFigure(cell.processor)}`] : []
+  })
+  return each.length === 0 ? [] : [`ms of processor time each: ${each.join(', ')}`]
 }
 
 function heading({ began, minutes, commit, machine, settings, registries, tools }: RunResult): string {
