@@ -220,12 +220,13 @@ class Connection {
   async send(answer: Answer): Promise<number> {
     const { body } = answer
     const head = this.#headOf(answer)
+    // Also when the client has gone: what the stream holds open is closed by whoever reads it.
+    if (typeof body === 'object' && Symbol.asyncIterator in body) return this.#sendStream(head, body)
     if (this.#socket.destroyed) throw clientGone()
     if (body === undefined) {
       this.#socket.write(head, 'latin1')
       return 0
     }
-    if (typeof body === 'object' && Symbol.asyncIterator in body) return this.#sendStream(head, body)
     const length = Buffer.byteLength(body)
     if (length > largestJoined) {
       this.#socket.cork()

@@ -30,6 +30,7 @@ describe('Range', () => {
     ['bytes=0-99999999999999999', 10, 'whole'],
     ['bytes=9999999999999999-', 10, 'unsatisfiable'],
     ['bytes=0x1-2', 10, 'whole'],
+    [`bytes=0-${' '.repeat(200)}5`, 10, 'whole'],
   ] as const) {
     test(`${header} of ${size} bytes › ${JSON.stringify(expected)}`, () => {
       assert.deepEqual(parseRange(header, size), expected)

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { closeSync, fstatSync, openSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { Agent, createServer, get, type IncomingMessage, request } from 'node:http'
@@ -43,8 +44,8 @@ const ways: Readonly<Record<string, (send: (transport: Transport) => Promise<voi
   },
 }
 
-/** respond: answers the one request that is made, and gives back what `send` gave. */
-async function withServer<T>(way: string, respond: Send, work: (port: number) => Promise<T>) {
+/** respond: answers the one request that is made, and gives back what `send` gave. work: also gets the server's connections. */
+async function withServer<T>(way: string, respond: Send, work: (port: number, sockets: Set<Socket>) => Promise<T>) {
   let sent: Promise<number | Error> = Promise.resolve(new Error('not sent'))
   const sockets = new Set<Socket>()
   const server = ways[way]!(async (transport) => {
@@ -54,7 +55,7 @@ async function withServer<T>(way: string, respond: Send, work: (port: number) =>
   server.on('connection', (socket: Socket) => sockets.add(socket))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   try {
-    return { result: await work((server.address() as AddressInfo).port), sent: await sent }
+    return { result: await work((server.address() as AddressInfo).port, sockets), sent: await sent }
   } finally {
     for (const socket of sockets) socket.destroy()
     await new Promise((resolve) => server.close(resolve))
@@ -120,6 +121,27 @@ for (const way of Object.keys(ways))
       assert.equal(message.headers['content-length'], String(end - start))
       assert.ok(body === text.slice(start, end) && whole, 'other bytes than were sent')
       assert.equal(sent, end - start)
+      assert.throws(() => fstatSync(file.file), /EBADF/)
+    })
+
+    test('a file for a client that has gone is closed', async () => {
+      const file = await inFile('abc', 0, 3)
+      const reply = { status: 200, headers: { 'Content-Length': 3 }, body: file }
+      const [asked, gone] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+      const respond: Send = async (transport) => {
+        asked.resolve()
+        await gone.promise
+        return transport.send(answerOf('GET', reply, {}, {}))
+      }
+      const { sent } = await withServer(way, respond, async (port, sockets) => {
+        const asking = get({ host: '127.0.0.1', port, agent }).on('error', () => undefined)
+        await asked.promise
+        const closed = Promise.all([...sockets].map((socket) => once(socket, 'close')))
+        asking.destroy()
+        await closed
+        gone.resolve()
+      })
+      assert.ok(sent instanceof Error)
       assert.throws(() => fstatSync(file.file), /EBADF/)
     })
 
