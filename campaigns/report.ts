@@ -31,7 +31,7 @@ export class Tally {
 
 const problemsShown = 40
 
-export function formatReport({ title, seed, seconds, counts, notes, problems }: Report): string {
+function formatReport({ title, seed, seconds, counts, notes, problems }: Report): string {
   const names = Object.keys(counts).sort()
   return [
     `${title}, seed ${seed}: ${problems.length} problems in ${seconds.toFixed(0)} s`,

@@ -157,7 +157,7 @@ export function aLargeImage(seed: string, layerBytes: number): LargeImage {
   }
 }
 
-export function aLayer(files: Readonly<Record<string, Buffer>>): Layer {
+function aLayer(files: Readonly<Record<string, Buffer>>): Layer {
   const tar = tarArchive(files)
   const bytes = gzipSync(tar)
   return {

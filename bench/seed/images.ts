@@ -45,7 +45,7 @@ export function seedImage(number: number, tag: string): SeedManifest {
   return manifest({ config, layers: [layer], annotations }, { tag, annotations })
 }
 
-export const referrerType = 'application/vnd.example.signature'
+const referrerType = 'application/vnd.example.signature'
 
 export function seedReferrer(number: number, subject: SeedManifest): SeedManifest {
   const annotations = { 'org.example.signature': `signature ${number}` }

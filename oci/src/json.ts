@@ -68,7 +68,7 @@ function isFollowedByColon(bytes: Uint8Array, from: number): boolean {
   return bytes[i] === 0x3a
 }
 
-export function isJsonObject(value: unknown): value is JsonObject {
+function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 

@@ -28,7 +28,7 @@ export interface ImageOptions {
   readonly fields?: Readonly<Record<string, unknown>>
 }
 
-export const ociLayerType = 'application/vnd.oci.image.layer.v1.tar+gzip'
+const ociLayerType = 'application/vnd.oci.image.layer.v1.tar+gzip'
 export const foreignLayerType = 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip'
 const ociConfigType = 'application/vnd.oci.image.config.v1+json'
 

@@ -21,7 +21,7 @@ interface Upload {
 }
 
 /** Small enough that a few hundred bytes are many parts. */
-export const tinyLimits: ObjectLimits = { partBytes: 64, minPartBytes: 32, maxCopyBytes: 100, maxParts: 8 }
+const tinyLimits: ObjectLimits = { partBytes: 64, minPartBytes: 32, maxCopyBytes: 100, maxParts: 8 }
 
 export class MemoryObjects implements ObjectStore {
   readonly limits: ObjectLimits

@@ -6,9 +6,9 @@ import { escaped } from './names.ts'
 
 const hex = '0123456789abcdef'
 
-export const isDigest = (text: string) => /^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/.test(text)
+const isDigest = (text: string) => /^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/.test(text)
 
-export function anyDigest(random: Random, { a, b }: World): string {
+function anyDigest(random: Random, { a, b }: World): string {
   const good = `sha256:${random.text(64, hex)}`
   return random.pick<() => string>([
     () => good,

@@ -89,7 +89,7 @@ const oddities = [
   'tags/list',
 ]
 
-export function anyName(random: Random): string {
+function anyName(random: Random): string {
   if (random.chance(0.4)) return random.pick(oddities)
   if (random.chance(0.2)) return random.text(random.between(230, 300), 'abc/-._01')
   const alphabet = random.pick(['abc019', 'abc-._', 'abc-._/', 'aB0._-/', 'ab/.%:', 'ab\u00e9\u4e00-/', 'a_./'])

@@ -12,7 +12,7 @@ const form = 'postgres://user@host:5432/database'
 /** What follows the question mark. */
 const known = new Set(['host', 'port', 'user', 'sslmode', 'sslrootcert', 'passfile'])
 
-export const tlsModes = ['disable', 'require', 'verify-ca', 'verify-full'] as const
+const tlsModes = ['disable', 'require', 'verify-ca', 'verify-full'] as const
 
 /** Its relative paths are not resolved. Returns a mistake as a sentence that follows the setting's name. */
 export function parseDatabaseUrl(text: string): PostgresConfig | string {

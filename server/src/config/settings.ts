@@ -151,7 +151,7 @@ const networks = z
     return trimmed
   })
 
-export const mostWorkers = 64
+const mostWorkers = 64
 
 export const settings = {
   port: setting({

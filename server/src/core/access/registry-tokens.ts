@@ -8,7 +8,7 @@ import type { AccessEntry } from './claims.ts'
 import type { SigningKeys } from './signing-keys.ts'
 
 /** ACR: 75 minutes and 3 hours. */
-export const accessTokenSeconds = 75 * 60
+const accessTokenSeconds = 75 * 60
 export const refreshTokenSeconds = 3 * 60 * 60
 
 /** How far the clocks of two nodes may be apart: a token of one is good on the other at once. */
