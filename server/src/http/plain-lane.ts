@@ -41,7 +41,7 @@ export interface PlainLaneOptions {
 const largestJoined = 64 * 1024
 
 export function createPlainLane(options: PlainLaneOptions): PlainLane {
-  const lane: Lane = { ...options, connections: new Set(), draining: false }
+  const lane: Lane = { ...options, connections: new Set(), answering: [], draining: false }
   return {
     take: (socket) => void new Connection(lane, socket),
     drain() {
@@ -55,6 +55,8 @@ export function createPlainLane(options: PlainLaneOptions): PlainLane {
 
 interface Lane extends PlainLaneOptions {
   readonly connections: Set<Connection>
+  /** Those that have an answer to write at the end of this turn of the event loop. */
+  readonly answering: Connection[]
   draining: boolean
 }
 
@@ -69,6 +71,8 @@ class Connection {
   #body: ArrivingBody | undefined
   /** Whether a handler is at work that may take longer than a client may be silent. */
   #awake = false
+  /** To be written at the end of the turn. */
+  #answer: Buffer | undefined
   /** What arrived while a request was being answered. */
   #waiting: Buffer | undefined
   #ended = false
@@ -101,7 +105,7 @@ class Connection {
   }
 
   closeIfIdle(fresh: boolean): void {
-    if (!this.#busy && (fresh || !this.#fresh)) this.#socket.destroy()
+    if (!this.#busy && this.#answer === undefined && (fresh || !this.#fresh)) this.#socket.destroy()
   }
 
   readonly #forget = () => {
@@ -116,7 +120,7 @@ class Connection {
   readonly #end = () => {
     this.#ended = true
     this.#body?.end()
-    if (!this.#busy) this.#socket.end()
+    if (!this.#busy) this.#finish()
   }
 
   readonly #read = (chunk: Buffer) => {
@@ -136,6 +140,7 @@ class Connection {
 
   #leave(bytes: Buffer): void {
     const socket = this.#socket
+    this.writeAnswer()
     this.#forget()
     socket.off('data', this.#read)
     socket.off('end', this.#end)
@@ -165,7 +170,7 @@ class Connection {
     this.#busy = false
     if (this.#socket.destroyed) return
     if (this.#ended || this.#lane.draining) {
-      this.#socket.end()
+      this.#finish()
       this.#socket.setTimeout(idleMs)
       return
     }
@@ -224,11 +229,12 @@ class Connection {
     if (typeof body === 'object' && Symbol.asyncIterator in body) return this.#sendStream(head, body)
     if (this.#socket.destroyed) throw clientGone()
     if (body === undefined) {
-      this.#socket.write(head, 'latin1')
+      this.#writeSoon(Buffer.from(head, 'latin1'))
       return 0
     }
     const length = Buffer.byteLength(body)
     if (length > largestJoined) {
+      this.writeAnswer()
       this.#socket.cork()
       this.#socket.write(head, 'latin1')
       this.#socket.write(body)
@@ -239,12 +245,36 @@ class Connection {
     joined.write(head, 0, 'latin1')
     if (typeof body === 'string') joined.write(body, head.length, 'utf8')
     else joined.set(body, head.length)
-    this.#socket.write(joined)
+    this.#writeSoon(joined)
     return length
+  }
+
+  /**
+   * Answers of one turn of the event loop are written together at its end: whoever gets one wakes up for it, and on a busy machine
+   * takes the processor away from us in the middle of the others.
+   */
+  #writeSoon(bytes: Buffer): void {
+    const { answering } = this.#lane
+    this.writeAnswer() // to the request before
+    this.#answer = bytes
+    if (answering.push(this) === 1) setImmediate(writeAnswers, answering)
+  }
+
+  writeAnswer(): void {
+    const bytes = this.#answer
+    if (bytes === undefined) return
+    this.#answer = undefined
+    this.#socket.write(bytes)
+  }
+
+  #finish(): void {
+    this.writeAnswer()
+    this.#socket.end()
   }
 
   async #sendStream(head: string, chunks: AsyncIterable<Uint8Array>): Promise<number> {
     try {
+      this.writeAnswer()
       this.#socket.cork() // the head goes with the first bytes
       this.#socket.write(head, 'latin1')
       process.nextTick(() => this.#socket.uncork())
@@ -275,6 +305,10 @@ class Connection {
       : `keep-alive\r\nKeep-Alive: timeout=${Math.floor(this.#lane.keepAliveMs / 1000)}`
     return `Date: ${dateNow()}\r\nConnection: ${connection}\r\n\r\n`
   }
+}
+
+function writeAnswers(answering: Connection[]): void {
+  for (const connection of answering.splice(0)) connection.writeAnswer()
 }
 
 /** Whatever RFC 9110 §5.5 does not allow in a field's value. */
