@@ -1,5 +1,5 @@
 /** Finding a blob: one prepared statement; small ones from memory where they were read before. */
-import type { Digest } from '@berth/oci'
+import { algorithmOf, type Digest, digestOf } from '@berth/oci'
 import type { BlobStore, ByteRange } from '../../backends/blobs/blob-store.ts'
 import type { Database } from '../../backends/db/database.ts'
 import { fixedQuery } from '../../backends/db/fixed-query.ts'
@@ -31,6 +31,11 @@ export interface BlobLookup {
   statBlob(place: Place, digest: Digest): Promise<Blob>
 }
 
+export interface RememberingLookup extends BlobLookup {
+  /** Drops the bytes that this process keeps of a blob, for one who has just pushed it anew. */
+  forgetBlob(digest: Digest): void
+}
+
 /** So many bytes of small blobs are kept in a process. */
 const keptBytes = 16 * 1024 * 1024
 const largestKept = 64 * 1024
@@ -57,13 +62,24 @@ interface FoundBlob {
 
 /**
  * Only bytes are remembered, by their digest. Whether the repository has the blob is asked each time, so a delete on
- * another process is seen at once.
+ * another process is seen at once. All that is kept was hashed on its way in: it is right whatever the disk has by now, and
+ * whichever process has marked the blob or taken a push of it.
  */
-export function createBlobLookup(db: Database, store: BlobStore, clock: Clock, renewLink: LinkRenewal): BlobLookup {
+export function createBlobLookup(
+  db: Database,
+  store: BlobStore,
+  clock: Clock,
+  renewLink: LinkRenewal,
+): RememberingLookup {
   const kept = new BoundedBytes<Digest>(keptBytes)
   const verifier = createContentVerifier(clock)
 
   /** The row as it was found guards the mark, so that it does not hit a blob that somebody has healed meanwhile. */
+  async function mark(row: FoundBlob): Promise<void> {
+    kept.delete(row.digest)
+    await markDamaged(db, clock, row)
+  }
+
   async function* noticingDamage(
     row: FoundBlob,
     chunks: AsyncIterable<Uint8Array>,
@@ -71,7 +87,7 @@ export function createBlobLookup(db: Database, store: BlobStore, clock: Clock, r
     try {
       yield* chunks
     } catch (error) {
-      if (error instanceof DamagedContent) await markDamaged(db, clock, row)
+      if (error instanceof DamagedContent) await mark(row)
       throw error
     }
   }
@@ -79,10 +95,19 @@ export function createBlobLookup(db: Database, store: BlobStore, clock: Clock, r
   async function readWhole(row: FoundBlob): Promise<Uint8Array | AsyncIterable<Uint8Array>> {
     const { digest, size } = row
     const stored = await readBlob(store, digest, size)
+    if (size <= largestKept) return keep(row, await collect(stored, size))
     const verified = verifier.verified(digest, size, stored)
-    const chunks = verified === stored ? stored : noticingDamage(row, verified)
-    if (size > largestKept) return chunks
-    const content = await collect(chunks, size)
+    return verified === stored ? stored : noticingDamage(row, verified)
+  }
+
+  /** Hashed each time, however short a while ago the blob was proved: nobody looks at what is kept any more. */
+  async function keep(row: FoundBlob, content: Uint8Array): Promise<Uint8Array> {
+    const { digest } = row
+    const actual = digestOf(algorithmOf(digest), content)
+    if (actual !== digest) {
+      await mark(row)
+      throw new DamagedContent(digest, actual)
+    }
     kept.set(digest, content)
     return content
   }
@@ -116,6 +141,10 @@ export function createBlobLookup(db: Database, store: BlobStore, clock: Clock, r
       const row = await find(place, digest)
       if (!(await renewLink(row.repository_id, digest, row.unused_since))) throw new Fault('blobUnknown', { digest })
       return blobOf(row)
+    },
+
+    forgetBlob(digest) {
+      kept.delete(digest)
     },
   }
 }

@@ -7,11 +7,11 @@ import type { Tables } from '../../backends/db/tables/index.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { timestamp } from '../../base/timestamp.ts'
-import { type BlobLookup, createBlobLookup } from './blob-lookup.ts'
+import { createBlobLookup, type RememberingLookup } from './blob-lookup.ts'
 import { createLinkRenewal, linkBlob, unlinkBlobs } from './links.ts'
 import { ensureRepository, type Place, repositoryAt } from './place.ts'
 
-export interface Blobs extends BlobLookup {
+export interface Blobs extends RememberingLookup {
   /**
    * Unlinks a blob from the repository; its bytes stay for whoever else links them.
    * Faults: `blobUnknown`; `blobInUse` while a manifest of this repository names it.

@@ -26,11 +26,12 @@ export interface RegistryParts {
 }
 
 export function createRegistry({ db, blobs, clock, sessionKey, graceMs, node }: RegistryParts): Registry {
+  const ofBlobs = createBlobs(db, blobs, clock, graceMs)
   return {
-    ...createBlobs(db, blobs, clock, graceMs),
+    ...ofBlobs,
     ...createListings(db),
     ...createManifests(db, blobs, clock),
-    ...createUploads(db, blobs, clock, sessionKey, node),
+    ...createUploads(db, blobs, clock, sessionKey, node, ofBlobs.forgetBlob),
     ...createUsageReader(db),
   }
 }

@@ -86,13 +86,17 @@ export async function releaseDeadClaims(db: Database, node: string): Promise<voi
   )
 }
 
-/** node: what this server is called among those on the same database. */
+/**
+ * node: what this server is called among those on the same database. onPushed: called when a blob has been stored, perhaps in
+ * place of one with the same digest.
+ */
 export function createUploads(
   db: Database,
   store: BlobStore,
   clock: Clock,
   sessionKey: Uint8Array,
   node: string,
+  onPushed: (digest: Digest) => void,
 ): Uploads {
   const names = sessionNames(sessionKey)
 
@@ -338,6 +342,7 @@ export function createUploads(
       await run(tables, stored, { digest, size, now })
       await linkBlob(tables, await ensureRepository(tables, place, now), digest, now)
     })
+    onPushed(digest)
     return { result: size, sessionEnded: true }
   }
 
