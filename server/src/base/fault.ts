@@ -6,6 +6,8 @@ import type { Digest } from '@berth/oci'
 import type { Scope } from './scope.ts'
 
 export type RegistryFaults = {
+  /** Its bytes are not what was pushed, or not there. reason: what was found, for the log. */
+  blobDamaged: { digest: Digest; reason: string }
   /** A manifest of the repository still names the blob. */
   blobInUse: { digest: Digest; manifest: string }
   blobUnknown: { digest: Digest }

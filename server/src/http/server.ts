@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
-import { Fault } from '../base/fault.ts'
+import { Fault, isFault } from '../base/fault.ts'
 import type { Log } from '../base/log.ts'
 import type { Scope } from '../base/scope.ts'
 import { answerOf } from './answer.ts'
@@ -107,7 +107,7 @@ async function serveRequest(parts: ServerParts, planes: readonly RoutedPlane[], 
   try {
     bytesSent = await transport.send(answerOf(method, reply, plane.headers, correlation(headers, correlationId)))
   } catch (error) {
-    failure ??= new Fault('clientGone', { bytesReceived: 0 }, { cause: error })
+    failure ??= error instanceof Fault ? error : new Fault('clientGone', { bytesReceived: 0 }, { cause: error })
   }
   const seconds = (performance.now() - started) / 1000
   const route = match?.route.path ?? 'none'
@@ -134,8 +134,8 @@ async function serveRequest(parts: ServerParts, planes: readonly RoutedPlane[], 
 }
 
 /** A fault that says nothing against the client: its cause is for the operator. */
-function isOurTrouble(failure: unknown): failure is Fault<'unavailable'> {
-  return failure instanceof Fault && failure.code === 'unavailable'
+function isOurTrouble(failure: unknown): failure is Fault<'blobDamaged' | 'unavailable'> {
+  return isFault(failure, 'unavailable') || isFault(failure, 'blobDamaged')
 }
 
 interface KnownOfRequest {

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
+import { rename, rm, writeFile } from 'node:fs/promises'
 import { suite, test } from 'node:test'
+import type { Digest } from '@berth/oci'
 import { at } from '../../../test/core.ts'
 import { aBlob, type Content } from '../../../test/images.ts'
 import { openTestIntegrity, type TestIntegrity } from '../../../test/integrity.ts'
+import { isFault } from '../../base/fault.ts'
 
 const small = aBlob('a small blob')
 
@@ -30,7 +33,7 @@ suite('a small blob', () => {
     await read(core, small)
     await crowdOut(core)
     await core.flip(small)
-    await assert.rejects(read(core, small), new RegExp(`${small.digest} is damaged`))
+    await assert.rejects(read(core, small), (error) => isFault(error, 'blobDamaged'))
     assert.equal(await core.has('a', small), false)
     core.clock.advance(1_000)
     await core.push('a', small)
@@ -54,4 +57,68 @@ suite('a small blob', () => {
       assert.equal(reads.mock.callCount(), expected)
     }
   })
+})
+
+suite('a blob that the store lacks', () => {
+  const large = aBlob(Buffer.alloc(200_000, 'a large blob'))
+  const isDamaged = (error: unknown) => isFault(error, 'blobDamaged')
+
+  test('is served when a push puts it there before the second look', async (t) => {
+    for (const blob of [small, large]) {
+      await using core = await openTestIntegrity()
+      await core.push('a', blob)
+      await rm(core.fileOf(blob))
+      const stat = core.store.stat.bind(core.store)
+      t.mock.method(core.store, 'stat', async (digest: Digest) => {
+        await writeFile(core.fileOf(blob), blob.bytes)
+        return stat(digest)
+      })
+      assert.deepEqual(await read(core, blob), blob.bytes)
+      assert.equal(await core.has('a', blob), true)
+    }
+  })
+
+  test('is not marked when somebody has pushed it by then', async (t) => {
+    await using core = await openTestIntegrity()
+    await core.push('a', large)
+    await rm(core.fileOf(large))
+    core.clock.advance(1_000)
+    const write = core.db.write.bind(core.db)
+    let pushed = false
+    t.mock.method(core.db, 'write', async (...args: Parameters<typeof write>) => {
+      if (!pushed) {
+        pushed = true
+        await core.push('a', large)
+      }
+      return write(...args)
+    })
+    await assert.rejects(read(core, large), (error) => isFault(error, 'blobUnknown'))
+    assert.deepEqual(await read(core, large), large.bytes)
+  })
+
+  test('is not marked after ten others, until one is found: the store may be gone', async () => {
+    await using core = await openTestIntegrity()
+    const many = Array.from({ length: 14 }, (_, index) => aBlob(`blob ${index}`))
+    await core.push('a', small, ...many)
+    const folder = `${core.folder}/sha256`
+    await rename(folder, `${folder}-elsewhere`)
+    const [first, ...others] = many as [Content, ...Content[]]
+    const sameOne = await Promise.allSettled(Array.from({ length: 12 }, () => read(core, first)))
+    assert.ok(sameOne.every(({ status }) => status === 'rejected'))
+    for (const blob of others) await assert.rejects(read(core, blob), isDamaged)
+    assert.deepEqual(await unmarked(core, many), many.slice(10))
+
+    await rename(`${folder}-elsewhere`, folder)
+    await rm(core.fileOf(many[12] as Content))
+    await read(core, small)
+    await assert.rejects(read(core, many[12] as Content), isDamaged)
+    assert.deepEqual(await unmarked(core, many), [many[10], many[11], many[13]])
+    await core.check({ repair: true })
+    assert.equal((await unmarked(core, many)).length, 13, 'what is there is served again')
+  })
+
+  async function unmarked(core: TestIntegrity, blobs: readonly Content[]): Promise<Content[]> {
+    const found = await Promise.all(blobs.map((blob) => core.has('a', blob)))
+    return blobs.filter((_, index) => found[index])
+  }
 })

@@ -5,17 +5,21 @@ import type { Database } from '../../backends/db/database.ts'
 import { fixedQuery } from '../../backends/db/fixed-query.ts'
 import { BoundedBytes } from '../../base/bounded-bytes.ts'
 import type { Clock } from '../../base/clock.ts'
-import { Fault } from '../../base/fault.ts'
+import { Fault, isFault } from '../../base/fault.ts'
+import { BadInARow, mostInARow } from './integrity/bad-in-a-row.ts'
 import { markDamaged } from './integrity/damage.ts'
 import type { LinkRenewal } from './links.ts'
 import { type Place, repositoryAt } from './place.ts'
-import { createContentVerifier, DamagedContent } from './verified-content.ts'
+import { createContentVerifier } from './verified-content.ts'
 
 export interface Blob {
   readonly digest: Digest
   /** Bytes. */
   readonly size: number
-  /** A chunk is valid only until the next one is asked for. Fails before the last bytes of a blob that is damaged. */
+  /**
+   * A chunk is valid only until the next one is asked for.
+   * Faults: `blobDamaged`, at the latest in place of the last bytes; `blobUnknown` where the blob has gone meanwhile.
+   */
   read(range?: ByteRange): Promise<Uint8Array | AsyncIterable<Uint8Array>>
   /** An address that hands the whole blob to whoever knows it, for a while. Absent where the store has no such. */
   link?(): Promise<URL>
@@ -73,11 +77,35 @@ export function createBlobLookup(
 ): RememberingLookup {
   const kept = new BoundedBytes<Digest>(keptBytes)
   const verifier = createContentVerifier(clock)
+  const bad = new BadInARow()
 
-  /** The row as it was found guards the mark, so that it does not hit a blob that somebody has healed meanwhile. */
-  async function mark(row: FoundBlob): Promise<void> {
-    kept.delete(row.digest)
-    await markDamaged(db, clock, row)
+  /** What the store lacks is looked for once more: a push may have put it there in the meantime. */
+  async function open(row: FoundBlob, range?: ByteRange): Promise<AsyncIterable<Uint8Array>> {
+    const { digest, size } = row
+    try {
+      const chunks = await readBlob(store, digest, size, range)
+      bad.end()
+      return chunks
+    } catch (error) {
+      if (isFault(error, 'unavailable')) throw error
+      const found = await store.stat(digest)
+      if (found !== undefined && found.size >= size) return readBlob(store, digest, size, range)
+      throw await damaged(row, found === undefined ? 'its bytes are gone' : `it has ${found.size} of ${size} bytes`)
+    }
+  }
+
+  /**
+   * Marks the blob, unless that is in doubt, and returns what to throw. The row as it was found guards the mark, so that it
+   * does not hit a blob that somebody has healed meanwhile, or that a collection has taken.
+   */
+  async function damaged(row: FoundBlob, reason: string): Promise<Fault> {
+    const { digest } = row
+    kept.delete(digest)
+    if (!bad.add(digest))
+      return new Fault('blobDamaged', { digest, reason: `${reason}, like ${mostInARow} others: is the store whole?` })
+    return (await markDamaged(db, clock, row))
+      ? new Fault('blobDamaged', { digest, reason })
+      : new Fault('blobUnknown', { digest })
   }
 
   async function* noticingDamage(
@@ -87,14 +115,13 @@ export function createBlobLookup(
     try {
       yield* chunks
     } catch (error) {
-      if (error instanceof DamagedContent) await mark(row)
-      throw error
+      throw isFault(error, 'blobDamaged') ? await damaged(row, error.detail.reason) : error
     }
   }
 
   async function readWhole(row: FoundBlob): Promise<Uint8Array | AsyncIterable<Uint8Array>> {
     const { digest, size } = row
-    const stored = await readBlob(store, digest, size)
+    const stored = await open(row)
     if (size <= largestKept) return keep(row, await collect(stored, size))
     const verified = verifier.verified(digest, size, stored)
     return verified === stored ? stored : noticingDamage(row, verified)
@@ -104,10 +131,7 @@ export function createBlobLookup(
   async function keep(row: FoundBlob, content: Uint8Array): Promise<Uint8Array> {
     const { digest } = row
     const actual = digestOf(algorithmOf(digest), content)
-    if (actual !== digest) {
-      await mark(row)
-      throw new DamagedContent(digest, actual)
-    }
+    if (actual !== digest) throw await damaged(row, `its bytes are ${actual}`)
     kept.set(digest, content)
     return content
   }
@@ -126,7 +150,7 @@ export function createBlobLookup(
       async read(range) {
         const content = kept.get(digest)
         if (content !== undefined) return range === undefined ? content : content.subarray(range.start, range.end + 1)
-        return range === undefined ? readWhole(row) : readBlob(store, digest, size, range)
+        return range === undefined ? readWhole(row) : open(row, range)
       },
       ...(store.link && { link: () => store.link!(digest, { ttlSeconds: linkSeconds }) }),
     }
@@ -159,13 +183,14 @@ export function readBlob(
   return size === 0 ? store.read(digest) : store.read(digest, range)
 }
 
+/** A file that has grown is as good as before, up to its old end. */
 async function collect(chunks: AsyncIterable<Uint8Array>, size: number): Promise<Uint8Array> {
   const content = new Uint8Array(size)
   let filled = 0
   for await (const chunk of chunks) {
-    content.set(chunk, filled)
+    content.set(chunk.subarray(0, size - filled), filled)
     filled += chunk.length
   }
-  if (filled !== size) throw new Error(`a blob of ${size} bytes ended after ${filled}`)
+  if (filled < size) throw new Error(`a blob of ${size} bytes ended after ${filled}`)
   return content
 }

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { digestOf } from '@berth/oci'
 import { manualClock } from '../../base/clock.ts'
-import { createContentVerifier, DamagedContent } from './verified-content.ts'
+import { isFault } from '../../base/fault.ts'
+import { createContentVerifier } from './verified-content.ts'
 
 const good = Buffer.from('hello, world')
 const bad = Buffer.from('hello, w0rld')
@@ -36,8 +37,8 @@ describe('verified content', () => {
       const { verified } = createContentVerifier(manualClock())
       const { text, error } = await drain(verified(digest, bad.length, inChunks(bad)))
       assert.equal(text, 'hello, w0r')
-      assert.ok(error instanceof DamagedContent)
-      assert.equal(error.digest, digest)
+      assert.ok(isFault(error, 'blobDamaged'))
+      assert.equal(error.detail.digest, digest)
     })
   }
 
@@ -50,13 +51,13 @@ describe('verified content', () => {
     clock.advance(hour - 1)
     assert.equal((await drain(verified(digest, bad.length, inChunks(bad)))).error, undefined)
     clock.advance(1)
-    assert.ok((await drain(verified(digest, bad.length, inChunks(bad)))).error instanceof DamagedContent)
+    assert.ok(isFault((await drain(verified(digest, bad.length, inChunks(bad)))).error, 'blobDamaged'))
   })
 
   test('that failed once is not believed, nor is one that was not read to its end', async () => {
     const { verified } = createContentVerifier(manualClock())
     await drain(verified(digest, bad.length, inChunks(bad)))
     for await (const _ of verified(digest, good.length, inChunks(good))) break
-    assert.ok((await drain(verified(digest, bad.length, inChunks(bad)))).error instanceof DamagedContent)
+    assert.ok(isFault((await drain(verified(digest, bad.length, inChunks(bad)))).error, 'blobDamaged'))
   })
 })

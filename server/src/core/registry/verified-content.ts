@@ -3,25 +3,16 @@ import { createHash } from 'node:crypto'
 import { algorithmOf, type Digest, toDigest } from '@berth/oci'
 import { BoundedCache } from '../../base/bounded-cache.ts'
 import type { Clock } from '../../base/clock.ts'
+import { Fault } from '../../base/fault.ts'
 
 /** Hashing costs as much as sending, so a blob that has just been proved good is believed for so long. */
 const believedMs = 60 * 60 * 1000
 const mostBelieved = 65_536
 
-/** What is stored under the digest has other bytes. */
-export class DamagedContent extends Error {
-  readonly digest: Digest
-
-  constructor(digest: Digest, actual: Digest) {
-    super(`${digest} is damaged: the stored bytes are ${actual}`)
-    this.digest = digest
-  }
-}
-
 export interface ContentVerifier {
   /**
    * All of a blob's bytes (`size` of them) as they come; the last chunk is given only once the whole has proved right.
-   * Throws `DamagedContent` in its place.
+   * Faults, in its place: `blobDamaged`.
    */
   verified(digest: Digest, size: number, chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>
 }
@@ -42,7 +33,7 @@ export function createContentVerifier(clock: Clock): ContentVerifier {
       received += chunk.length
       if (received >= size) {
         const actual = toDigest(algorithm, hash.digest('hex'))
-        if (actual !== digest) throw new DamagedContent(digest, actual)
+        if (actual !== digest) throw new Fault('blobDamaged', { digest, reason: `its bytes are ${actual}` })
         proved.set(digest, clock.now())
       }
       yield chunk

@@ -1,7 +1,7 @@
 /** What clients see of a blob whose bytes the disk has changed. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
@@ -13,21 +13,28 @@ import { errorOf } from '../../../test/wire.ts'
 import { openFilesystemBlobStore } from '../../backends/blobs/filesystem.ts'
 
 interface DamagedApp extends TestApp {
+  fileOf(blob: Content): string
   flip(blob: Content): Promise<void>
+  /** What the log has at the level of an error. */
+  readonly logged: { readonly fault?: string; readonly reason?: string }[]
   /** What a check says, by kind. */
   fsck(): Promise<string[]>
 }
 
 async function startOnFolder(): Promise<DamagedApp & AsyncDisposable> {
   const folder = await mkdtemp(join(tmpdir(), 'berth-damaged-'))
-  const app = await startTestApp({}, { blobs: await openFilesystemBlobStore({ folder }) })
+  const logged: object[] = []
+  const log = { debug() {}, info() {}, warn() {}, error: (facts: object) => void logged.push(facts) }
+  const app = await startTestApp({}, { blobs: await openFilesystemBlobStore({ folder }), log })
+  const fileOf = ({ digest }: Content) => join(folder, 'sha256', hexOf(digest).slice(0, 2), hexOf(digest))
   return {
     ...app,
-    async flip({ digest }) {
-      const file = join(folder, 'sha256', hexOf(digest).slice(0, 2), hexOf(digest))
-      const bytes = await readFile(file)
+    logged,
+    fileOf,
+    async flip(blob) {
+      const bytes = await readFile(fileOf(blob))
       bytes[100] = (bytes[100] ?? 0) ^ 1
-      await writeFile(file, bytes)
+      await writeFile(fileOf(blob), bytes)
     },
     async fsck() {
       const findings = await Array.fromAsync(app.integrity.check({ uploadExpiryMs: dayMs }))
@@ -63,6 +70,13 @@ async function assertUnknown(app: TestApp, blob: Content): Promise<void> {
   assert.equal((await app.fetch(path(blob), { method: 'HEAD' })).status, 404)
 }
 
+function assertLogged({ logged }: DamagedApp, reason: RegExp): void {
+  const [line, ...more] = logged
+  assert.equal(line?.fault, 'blobDamaged')
+  assert.match(line.reason ?? '', reason)
+  assert.deepEqual(more, [])
+}
+
 suite('a blob with a flipped bit', () => {
   test('a large one › the download is cut before its end, then it is unknown; pushed again, it is right', async () => {
     await using app = await startOnFolder()
@@ -74,6 +88,7 @@ suite('a blob with a flipped bit', () => {
     const { status, bytes, cut } = await download(app, blob)
     assert.deepEqual([status, cut], [200, true])
     assert.ok(bytes.length < blob.bytes.length, `${bytes.length} bytes`)
+    assertLogged(app, /^its bytes are sha256:/)
 
     await assertUnknown(app, blob)
     assert.deepEqual(await app.fsck(), [], 'nobody needs it')
@@ -90,8 +105,8 @@ suite('a blob with a flipped bit', () => {
     const blob = aBlob(randomBytes(5_000))
     await pushBlob(app, 'team/app', blob)
     await app.flip(blob)
-    assert.equal((await download(app, blob)).bytes.includes(blob.bytes.subarray(200, 300)), false)
     await assertUnknown(app, blob)
+    assertLogged(app, /^its bytes are sha256:/)
     await pushBlob(app, 'team/app', blob)
     assert.ok((await download(app, blob)).bytes.equals(blob.bytes))
     assert.deepEqual(await app.fsck(), [])
@@ -117,5 +132,45 @@ suite('a blob with a flipped bit', () => {
     await pushBlob(app, 'team/other', layer)
     await pushManifest(app, 'team/app', manifest, 'v2')
     assert.deepEqual(await app.fsck(), [])
+  })
+})
+
+suite('a blob whose file', () => {
+  for (const size of [5_000, 200_000]) {
+    for (const [what, harm, reason] of [
+      ['was cut short', (file: string) => truncate(file, 3_000), new RegExp(`^it has 3000 of ${size} bytes$`)],
+      ['is gone', (file: string) => rm(file), /^its bytes are gone$/],
+    ] as const) {
+      test(`${what}, of ${size} bytes › is unknown, and the log says why; pushed again, it is right`, async () => {
+        await using app = await startOnFolder()
+        const blob = aBlob(randomBytes(size))
+        await pushBlob(app, 'team/app', blob)
+        await harm(app.fileOf(blob))
+        await assertUnknown(app, blob)
+        assertLogged(app, reason)
+        await pushBlob(app, 'team/app', blob)
+        assert.ok((await download(app, blob)).bytes.equals(blob.bytes))
+        assert.equal((await app.fetch(path(blob), { method: 'HEAD' })).status, 200)
+        assert.deepEqual(await app.fsck(), [])
+      })
+    }
+  }
+
+  test('was cut short after it had been proved › is unknown all the same', async () => {
+    await using app = await startOnFolder()
+    const blob = aBlob(randomBytes(200_000))
+    await pushBlob(app, 'team/app', blob)
+    assert.equal((await download(app, blob)).cut, false)
+    await truncate(app.fileOf(blob), 100_000)
+    await assertUnknown(app, blob)
+  })
+
+  test('has grown › is sent up to its end', async () => {
+    await using app = await startOnFolder()
+    for (const blob of [aBlob(''), aBlob('some'), aBlob(randomBytes(200_000))]) {
+      await pushBlob(app, 'team/app', blob)
+      await appendFile(app.fileOf(blob), 'more')
+      assert.ok((await download(app, blob)).bytes.equals(blob.bytes))
+    }
   })
 })

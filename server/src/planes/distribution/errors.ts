@@ -5,19 +5,23 @@ import { uploadHeaders } from './upload-headers.ts'
 
 const digestRefused = 'provided digest did not match uploaded content'
 
+const unknown = {
+  status: 404,
+  code: 'BLOB_UNKNOWN',
+  message: 'blob unknown to registry',
+  detail: ({ digest }: RegistryFaults['blobUnknown']) => ({ digest }),
+}
+
 const registryErrors: WireErrors<RegistryFaults> = {
+  // So that the client pushes it again.
+  blobDamaged: unknown,
   blobInUse: {
     status: 405,
     code: 'UNSUPPORTED',
     message: ({ manifest }) => `the blob is part of the manifest ${manifest}; delete that first`,
     detail: ({ digest, manifest }) => ({ digest, manifest }),
   },
-  blobUnknown: {
-    status: 404,
-    code: 'BLOB_UNKNOWN',
-    message: 'blob unknown to registry',
-    detail: ({ digest }) => ({ digest }),
-  },
+  blobUnknown: unknown,
   blobUploadInvalid: { status: 404, code: 'BLOB_UPLOAD_INVALID', message: 'blob upload invalid' },
   blobUploadUnknown: { status: 404, code: 'BLOB_UPLOAD_UNKNOWN', message: 'blob upload unknown to registry' },
   chunkOutOfOrder: {

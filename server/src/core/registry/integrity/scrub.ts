@@ -13,6 +13,7 @@ import type { Tables } from '../../../backends/db/tables/index.ts'
 import type { Clock } from '../../../base/clock.ts'
 import { timestamp } from '../../../base/timestamp.ts'
 import { storedDigest } from '../blobs.ts'
+import { BadInARow, mostInARow } from './bad-in-a-row.ts'
 import { type BlobState, damageOf, linkedFrom, lookAtBlob, markDamaged } from './damage.ts'
 import { pages, unlessRefused } from './finding.ts'
 
@@ -67,8 +68,6 @@ const sliceBytes = 8 * 1024 * 1024
 const pageRows = 50
 /** Readings are noted together, but not later than this. */
 const noteAfterMs = 10_000
-/** A folder that is not mounted lacks everything: after so many in a row, none is marked before another one is right. */
-const mostInARow = 10
 const mostHeld = 1_000
 
 export function createScrubber(db: Database, store: BlobStore, clock: Clock): Scrubber {
@@ -148,13 +147,12 @@ export function createScrubber(db: Database, store: BlobStore, clock: Clock): Sc
 
 /** Those that may be marked, and those for which that is in doubt. */
 class BadBlobs {
-  #inARow = 0
+  readonly #inARow = new BadInARow()
   #held: BlobState[] = []
 
   /** Returns what may be marked by now. */
   add(state: BlobState): readonly BlobState[] {
-    this.#inARow += 1
-    if (this.#inARow <= mostInARow) return [state]
+    if (this.#inARow.add(state.row.digest)) return [state]
     this.#held.push(state)
     if (this.#held.length === mostHeld) this.end()
     return []
@@ -164,14 +162,15 @@ class BadBlobs {
   believe(): readonly BlobState[] {
     const held = this.#held
     this.#held = []
-    this.#inARow = 0
+    this.#inARow.end()
     return held
   }
 
   end(): void {
     const last = this.#held.at(-1)
     if (last === undefined) return
-    throw new Error(`${this.#inARow} blobs in a row are no good, the last ${last.row.digest}: is the store whole?`)
+    const count = mostInARow + this.#held.length
+    throw new Error(`${count} blobs in a row are no good, the last ${last.row.digest}: is the store whole?`)
   }
 }
 
