@@ -122,3 +122,28 @@ suite('a blob that the store lacks', () => {
     return blobs.filter((_, index) => found[index])
   }
 })
+
+suite('parts of a blob', () => {
+  const mebibyte = 1024 * 1024
+  const readPart = async (core: TestIntegrity, { digest }: Content, start: number) => {
+    const blob = await core.registry.getBlob(at('a'), digest)
+    const chunks = chunksOf(await blob.read({ start, end: start + 9 }))
+    return Buffer.concat(await Array.fromAsync(chunks, (chunk) => Buffer.from(chunk)))
+  }
+
+  for (const [size, reads] of [
+    [1_000, 1],
+    [8 * mebibyte, 4],
+    [8 * mebibyte + 1, 3],
+  ] as const) {
+    test(`three of ${size} bytes › ${reads} readings`, async (t) => {
+      await using core = await openTestIntegrity()
+      const blob = aBlob(Buffer.alloc(size, 'some bytes '))
+      await core.push('a', blob)
+      const { mock } = t.mock.method(core.store, 'read')
+      for (const start of [0, 100, 990])
+        assert.deepEqual(await readPart(core, blob, start), blob.bytes.subarray(start, start + 10))
+      assert.equal(mock.callCount(), reads)
+    })
+  }
+})

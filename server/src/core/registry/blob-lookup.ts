@@ -18,6 +18,7 @@ export interface Blob {
   readonly size: number
   /**
    * A chunk is valid only until the next one is asked for.
+   * A range that is not the whole of a blob above 8 MiB is sent as it is stored: only the client can tell whether it is right.
    * Faults: `blobDamaged`, at the latest in place of the last bytes; `blobUnknown` where the blob has gone meanwhile.
    */
   read(range?: ByteRange): Promise<Uint8Array | AsyncIterable<Uint8Array>>
@@ -43,6 +44,8 @@ export interface RememberingLookup extends BlobLookup {
 /** So many bytes of small blobs are kept in a process. */
 const keptBytes = 16 * 1024 * 1024
 const largestKept = 64 * 1024
+/** The first part of a larger one is sent unproved: to hash this much takes some milliseconds. */
+const largestProvedFirst = 8 * 1024 * 1024
 
 /** ACR's are good for 20 to 30 minutes. */
 const linkSeconds = 20 * 60
@@ -119,12 +122,22 @@ export function createBlobLookup(
     }
   }
 
-  async function readWhole(row: FoundBlob): Promise<Uint8Array | AsyncIterable<Uint8Array>> {
-    const { digest, size } = row
+  async function readSmall(row: FoundBlob): Promise<Uint8Array> {
+    return keep(row, await collect(await open(row), row.size))
+  }
+
+  async function readLarge(row: FoundBlob): Promise<AsyncIterable<Uint8Array>> {
     const stored = await open(row)
-    if (size <= largestKept) return keep(row, await collect(stored, size))
-    const verified = verifier.verified(digest, size, stored)
+    const verified = verifier.verified(row.digest, row.size, stored)
     return verified === stored ? stored : noticingDamage(row, verified)
+  }
+
+  /** Nothing proves a part; so the whole is proved before it, unless that takes long. */
+  async function readPart(row: FoundBlob, range: ByteRange): Promise<AsyncIterable<Uint8Array>> {
+    if (row.size <= largestProvedFirst && !verifier.believes(row.digest)) {
+      for await (const _ of await readLarge(row));
+    }
+    return open(row, range)
   }
 
   /** Hashed each time, however short a while ago the blob was proved: nobody looks at what is kept any more. */
@@ -148,9 +161,10 @@ export function createBlobLookup(
       digest,
       size,
       async read(range) {
-        const content = kept.get(digest)
-        if (content !== undefined) return range === undefined ? content : content.subarray(range.start, range.end + 1)
-        return range === undefined ? readWhole(row) : open(row, range)
+        const isWhole = range === undefined || range.end - range.start + 1 === size
+        const content = kept.get(digest) ?? (size <= largestKept ? await readSmall(row) : undefined)
+        if (content !== undefined) return isWhole ? content : content.subarray(range.start, range.end + 1)
+        return isWhole ? readLarge(row) : readPart(row, range)
       },
       ...(store.link && { link: () => store.link!(digest, { ttlSeconds: linkSeconds }) }),
     }

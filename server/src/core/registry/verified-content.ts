@@ -10,6 +10,8 @@ const believedMs = 60 * 60 * 1000
 const mostBelieved = 65_536
 
 export interface ContentVerifier {
+  /** Whether it was proved a short while ago. */
+  believes(digest: Digest): boolean
   /**
    * All of a blob's bytes (`size` of them) as they come; the last chunk is given only once the whole has proved right.
    * Faults, in its place: `blobDamaged`.
@@ -40,10 +42,13 @@ export function createContentVerifier(clock: Clock): ContentVerifier {
     }
   }
 
+  function believes(digest: Digest): boolean {
+    const at = proved.get(digest)
+    return at !== undefined && clock.now() - at < believedMs
+  }
+
   return {
-    verified(digest, size, chunks) {
-      const at = proved.get(digest)
-      return at !== undefined && clock.now() - at < believedMs ? chunks : hashing(digest, size, chunks)
-    },
+    believes,
+    verified: (digest, size, chunks) => (believes(digest) ? chunks : hashing(digest, size, chunks)),
   }
 }

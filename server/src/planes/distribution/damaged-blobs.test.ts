@@ -174,3 +174,60 @@ suite('a blob whose file', () => {
     }
   })
 })
+
+suite('a part of a blob with a flipped bit', () => {
+  const part = (app: TestApp, blob: Content, range: string) => app.fetch(path(blob), { headers: { range } })
+
+  /** In the middle, and far from the ranges that are asked for here. */
+  async function startWithFlipped(size: number): Promise<{ app: DamagedApp & AsyncDisposable; blob: Content }> {
+    const app = await startOnFolder()
+    const blob = aBlob(randomBytes(size))
+    await pushBlob(app, 'team/app', blob)
+    await app.flip(blob)
+    return { app, blob }
+  }
+
+  for (const size of [5_000, 200_000]) {
+    test(`of ${size} bytes › is not sent, wherever it lies`, async () => {
+      const { app, blob } = await startWithFlipped(size)
+      await using _ = app
+      await errorOf(await part(app, blob, 'bytes=1000-1999'), 404, 'BLOB_UNKNOWN')
+      assertLogged(app, /^its bytes are sha256:/)
+      await assertUnknown(app, blob)
+      await pushBlob(app, 'team/app', blob)
+      const answer = await part(app, blob, 'bytes=1000-1999')
+      assert.equal(answer.status, 206)
+      assert.ok(blob.bytes.subarray(1_000, 2_000).equals(Buffer.from(await answer.arrayBuffer())))
+    })
+  }
+
+  for (const range of ['bytes=0-', 'bytes=-9999999']) {
+    test(`${range}, which is all of it › is cut before its end`, async () => {
+      const { app, blob } = await startWithFlipped(9_000_000)
+      await using _ = app
+      const answer = await part(app, blob, range)
+      assert.equal(answer.status, 206)
+      await assert.rejects(answer.arrayBuffer())
+      await assertUnknown(app, blob)
+    })
+  }
+
+  test('of more than 8 MiB › is sent as it is stored; the next download of all of it tells', async () => {
+    const { app, blob } = await startWithFlipped(9_000_000)
+    await using _ = app
+    const answer = await part(app, blob, 'bytes=1-199')
+    assert.equal(answer.status, 206)
+    assert.equal((await answer.arrayBuffer()).byteLength, 199)
+    assert.equal((await download(app, blob)).cut, true)
+    await assertUnknown(app, blob)
+  })
+
+  test('behind the end of a file that was cut short › is unknown', async () => {
+    await using app = await startOnFolder()
+    const blob = aBlob(randomBytes(9_000_000))
+    await pushBlob(app, 'team/app', blob)
+    await truncate(app.fileOf(blob), 1_000)
+    await errorOf(await part(app, blob, 'bytes=2000-2999'), 404, 'BLOB_UNKNOWN')
+    await assertUnknown(app, blob)
+  })
+})
