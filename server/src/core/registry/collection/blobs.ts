@@ -13,9 +13,10 @@
  *   not collected. The last link may be removed meanwhile; then that transaction has written the blob's row, and the mount,
  *   which writes it too, is repeated by PostgreSQL and finds no link any more.
  * - *A client that was told "it is there".* Every such answer renews a link that has been unused for half the grace.
- * - *The transaction fails after bytes have gone* (a conflict, a lost connection, a power cut). Then a row without links and
- *   without bytes is left. Nobody can read it; a push of the digest puts the bytes back before it links it; the next
- *   collection takes the row.
+ * - *A delete fails.* The others of its group are waited for before the transaction ends: none goes on without the lock.
+ * - *The transaction fails after bytes have gone* (a delete, a conflict, a lost connection, a power cut). Then a row without
+ *   links and without bytes is left. Nobody can read it; a push of the digest puts the bytes back before it links it; the
+ *   next collection takes the row.
  * - *A power cut after the commit.* File systems may bring the bytes back: bytes that nobody names, found by `berth fsck`.
  *   And the other way round: on SQLite, others see a commit before it is on the disk. If bytes went because of an unlink
  *   that a power cut takes back, a linked blob would be without them. So what was found to be unlinked is made durable
@@ -196,7 +197,9 @@ export function unlinkedBlobs({ db, store, signal }: Parts, cutoffs: Cutoffs): S
           .returning('digest')
           .execute()
         // Inside the transaction, on purpose; see above.
-        await Promise.all(rows.map(({ digest }) => store.delete(storedDigest(digest))))
+        const deletes = await Promise.allSettled(rows.map(({ digest }) => store.delete(storedDigest(digest))))
+        const failed = deletes.find((outcome) => outcome.status === 'rejected')
+        if (failed !== undefined) throw failed.reason
         const gone = new Set(rows.map(({ digest }) => digest))
         return group.filter(({ name }) => gone.has(name))
       },

@@ -1,6 +1,7 @@
 /** One process is stopped at a certain point, and another one collects (or pushes) meanwhile. */
 import assert from 'node:assert/strict'
 import { suite, type TestContext, test } from 'node:test'
+import type { Digest } from '@berth/oci'
 import { at, dayMs, once, openTestProcesses, type TestProcess } from '../../../../test/core.ts'
 import { aBlob, anImage, type Content } from '../../../../test/images.ts'
 import { systemClock } from '../../../base/clock.ts'
@@ -41,9 +42,9 @@ function stop<Name extends 'commit' | 'delete'>(
 const push = ({ registry }: TestProcess, { digest, bytes }: Content) => registry.pushBlob(at('a'), digest, once(bytes))
 
 /** The row is there, unlinked, and old enough to go. */
-async function leaveUnlinked(process: TestProcess): Promise<void> {
-  await push(process, blob)
-  await process.registry.deleteBlob(at('a'), blob.digest)
+async function leaveUnlinked(process: TestProcess, content = blob): Promise<void> {
+  await push(process, content)
+  await process.registry.deleteBlob(at('a'), content.digest)
 }
 
 async function assertReadable({ registry, store }: TestProcess): Promise<void> {
@@ -88,6 +89,36 @@ suite('a push', () => {
     const stored = commit.mock.callCount()
     removal.goOn()
     assert.deepEqual(await collecting, ['unlinked blob'])
+    await pushing
+    assert.equal(stored, 0)
+    await assertReadable(other)
+  })
+
+  test('of a blob whose bytes are still going when the delete of others has failed waits, too', async (t) => {
+    await using processes = await twoProcesses()
+    const { one, other } = processes
+    const lost = aBlob('whose delete fails')
+    await leaveUnlinked(one)
+    await leaveUnlinked(one, lost)
+    const failed = Promise.withResolvers<void>()
+    const goOn = Promise.withResolvers<void>()
+    const remove = other.store.delete.bind(other.store)
+    t.mock.method(other.store, 'delete', async (digest: Digest) => {
+      if (digest === lost.digest) {
+        failed.resolve()
+        throw new Error('the store is out of order')
+      }
+      await goOn.promise
+      return remove(digest)
+    })
+    const collecting = assert.rejects(collect(other), /out of order/)
+    await failed.promise
+    const commit = t.mock.method(one.store, 'commit')
+    const pushing = push(one, blob)
+    await new Promise((resolve) => setTimeout(resolve, 50)) // time enough to do it wrong
+    const stored = commit.mock.callCount()
+    goOn.resolve()
+    await collecting
     await pushing
     assert.equal(stored, 0)
     await assertReadable(other)
