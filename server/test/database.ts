@@ -28,6 +28,7 @@ export async function openTestDatabase({
     read: (fn) => db.read(fn),
     select: (query, parameters) => db.select(query, parameters),
     write: (fn, options) => db.write(fn, options),
+    makeDurable: () => db.makeDurable(),
     exclusively: (lock, fn) => db.exclusively(lock, fn),
     async dispose() {
       await db.dispose()

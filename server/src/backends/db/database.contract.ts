@@ -184,6 +184,7 @@ export function databaseContract(
         await assert.rejects(db.read(countBlobs), /use the handle/)
         await assert.rejects(db.select(sizeOfBlob, { digest: 'a' }), /use the handle/)
         await assert.rejects(db.write(countBlobs), /use the handle/)
+        await assert.rejects(db.makeDurable(), /use the handle/)
         await assert.rejects(
           db.exclusively('test', async () => {}),
           /use the handle/,
@@ -415,6 +416,7 @@ export function databaseContract(
       const disposing = db.dispose()
       await assert.rejects(db.read(countBlobs), /closed/)
       await assert.rejects(db.write(countBlobs), /closed/)
+      await assert.rejects(db.makeDurable(), /closed/)
       await Promise.all([...begun, disposing])
       await db.dispose()
       if (other !== db) assert.equal(await other.read(countBlobs), 2)

@@ -6,7 +6,8 @@ import type { Tables } from './tables/index.ts'
 export interface WriteOptions {
   /**
    * false: the commit is atomic and visible to every process at once, and survives a crash of this program, but need
-   * not survive a power cut. For rows that a client can make again, such as an upload session's progress.
+   * not survive a power cut. For rows that a client can make again, such as an upload session's progress, and for what
+   * `makeDurable` follows. A later write with `sync` need not make this one durable.
    */
   readonly sync?: boolean
   /**
@@ -37,6 +38,12 @@ export interface Database {
    * where the connection was lost just then.
    */
   write<T>(fn: (db: Kysely<Tables>) => Promise<T>, options?: WriteOptions): Promise<T>
+  /**
+   * Resolves when everything that any process committed before the call is durable, synced or not. Changes nothing, so a move
+   * does not hold it back.
+   * Faults: `unavailable` as `write`.
+   */
+  makeDurable(): Promise<void>
   /**
    * Runs `fn` while nobody else on this database runs one under the same name: for what a start does once. `fn` uses the
    * database as always. On SQLite the data folder's lock keeps other servers out, so only this process is looked at.

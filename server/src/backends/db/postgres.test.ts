@@ -538,6 +538,42 @@ describe('PostgreSQL', { skip: postgresSkip, timeout: 120_000 }, () => {
     })
   })
 
+  describe('a server that crashes', () => {
+    let own: OwnPostgres
+    before(async () => {
+      own = await startPostgres()
+      await onPostgres(own.serverOf('postgres'), async (client) => {
+        await client.query("alter system set wal_writer_delay = '10s'") // the longest there is
+        await client.query("alter system set wal_writer_flush_after = '1GB'")
+        await client.query('select pg_reload_conf()')
+      })
+    })
+    after(() => own?.[Symbol.asyncDispose]())
+
+    for (const commit of ['on', 'off'] as const) {
+      test(`has what was made durable, with synchronous_commit = ${commit}`, async (t) => {
+        const at = own.serverOf('postgres')
+        await onPostgres(at, (client) => client.query(`alter database postgres set synchronous_commit = ${commit}`))
+        const [db, other] = [await openPostgres({ server: at }), await openPostgres({ server: at })]
+        t.after(() => Promise.all([db.dispose(), other.dispose()]))
+        const unflushed = async (): Promise<boolean> => {
+          const query = sql<{ is: boolean }>`select pg_current_wal_insert_lsn() > pg_current_wal_flush_lsn() as is`
+          return (await db.read((tables) => query.execute(tables))).rows[0]?.is === true
+        }
+        let count = await db.read(countBlobs)
+        // The server flushes by itself now and then.
+        for (const last = count + 5; count < last && !(await unflushed()); count++)
+          await other.write(addBlob(`${commit} ${count}`), { sync: false })
+        assert.equal(await unflushed(), true)
+        await db.makeDurable()
+        assert.equal(await unflushed(), false)
+        await own.stop('immediate')
+        await own.start()
+        await until(async () => assert.equal(await db.read(countBlobs), count))
+      })
+    }
+  })
+
   describe('a server that comes and goes', () => {
     let own: OwnPostgres
     before(async () => {

@@ -91,6 +91,17 @@ describe('SQLite database, in a power cut', () => {
     assert.deepEqual(disk.operations(), [])
   })
 
+  test('what was written without sync, in any process, is on the disk when it is made durable', async () => {
+    observer.exec("insert into blobs (digest, size, created_at) values ('b', 1, '')")
+    await db.write(addBlob('a'), { sync: false })
+    const seen: unknown[] = []
+    disk.beforeSync = () => void seen.push(committed())
+    await db.makeDurable()
+    disk.note('durable')
+    assert.deepEqual(seen, [['a', 'b']])
+    disk.assertOrder([`sync ${log}`, 'durable'])
+  })
+
   test('a new database has its name and its tables on disk when it is open', async () => {
     const own = mkdtempSync(join(home, 'case-'))
     disk.restart(own)
@@ -112,6 +123,7 @@ describe('SQLite database, in a power cut', () => {
     disk.beforeSync = undefined // as Linux does: the next sync succeeds, though the pages are lost
     await assert.rejects(db.write(addBlob('b')), isRefused)
     await assert.rejects(db.write(addBlob('c')), isRefused)
+    await assert.rejects(db.makeDurable(), isRefused)
     assert.deepEqual(committed(), ['a'], 'what is refused is not committed either')
     assert.deepEqual(disk.operations(), [`sync ${log}`], 'no sync is tried again')
     assert.deepEqual(broken, [failure])

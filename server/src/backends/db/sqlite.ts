@@ -132,6 +132,11 @@ class SqliteDatabase implements Database {
     return result
   }
 
+  async makeDurable(): Promise<void> {
+    this.#use.check()
+    await this.#use.track(this.#wal?.sync() ?? Promise.resolve())
+  }
+
   async exclusively<T>(name: string, fn: () => Promise<T>): Promise<T> {
     this.#use.check()
     const turns = this.#exclusive.get(name) ?? new Turns()

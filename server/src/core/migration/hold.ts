@@ -186,7 +186,7 @@ export class Hold {
   /** The source refuses changes for good, then the target takes them. Only while frozen, with all that is to move there. */
   async finish(): Promise<void> {
     const { id } = this.#move
-    // A commit that is synced makes everything durable that was committed before it.
+    // A synced commit that has changed something makes everything durable that was committed before it.
     await this.changeTarget((tables) => tables.updateTable('moves').set({ until: '' }).where('id', '=', id).execute(), {
       sync: true,
     })

@@ -18,9 +18,10 @@
  *   links and without bytes is left. Nobody can read it; a push of the digest puts the bytes back before it links it; the
  *   next collection takes the row.
  * - *A power cut after the commit.* File systems may bring the bytes back: bytes that nobody names, found by `berth fsck`.
- *   And the other way round: on SQLite, others see a commit before it is on the disk. If bytes went because of an unlink
- *   that a power cut takes back, a linked blob would be without them. So what was found to be unlinked is made durable
- *   before its bytes go, and what came to be unlinked since then is not old enough (`cutoffs` are from before).
+ *   And the other way round: others see a commit before it is on the disk, on PostgreSQL where it is not synced, on SQLite
+ *   always. If bytes went because of an unlink that a power cut takes back, a linked blob would be without them. So what was
+ *   found to be unlinked is made durable before its bytes go, and what came to be unlinked since then is not old enough
+ *   (`cutoffs` are from before).
  */
 import type { ExpressionBuilder } from 'kysely'
 import type { Tables } from '../../../backends/db/tables/index.ts'
@@ -164,8 +165,7 @@ export function unlinkedBlobs({ db, store, signal }: Parts, cutoffs: Cutoffs): S
   }
 
   async function* carryOut(work: readonly Garbage[]): AsyncGenerator<Garbage[]> {
-    // A commit syncs everything that was committed before it.
-    await db.write(async () => undefined, { move: 'tidies' })
+    await db.makeDurable()
     for (const group of inGroups(work)) {
       if (signal.aborted) return
       yield await thenBreathe(() => remove(group))

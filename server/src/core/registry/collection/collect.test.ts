@@ -184,6 +184,25 @@ suite('garbage collection of blobs', () => {
     assert.equal(await core.has('a', blob), true)
   })
 
+  test('links that went are made durable before any bytes go', async (t) => {
+    await using core = await openTestCore()
+    await core.push('a', aBlob('one'), aBlob('other'))
+    core.clock.advance(dayMs)
+    const order: string[] = []
+    const [makeDurable, remove] = [core.db.makeDurable.bind(core.db), core.store.delete.bind(core.store)]
+    t.mock.method(core.db, 'makeDurable', async () => {
+      const links = await core.db.read((tables) => tables.selectFrom('repository_blobs').selectAll().execute())
+      await makeDurable()
+      order.push(`durable with ${links.length} links`)
+    })
+    t.mock.method(core.store, 'delete', async (digest: Digest) => {
+      order.push('bytes')
+      await remove(digest)
+    })
+    await core.collect()
+    assert.deepEqual(order, ['durable with 0 links', 'bytes', 'bytes'])
+  })
+
   test('a store that fails leaves the rows, and the next collection finds them', async (t) => {
     await using core = await openTestCore()
     const blobs = [aBlob('one'), aBlob('two')]
