@@ -44,11 +44,12 @@ export const recorded = fixedQuery<
     .returning('id'),
 )
 
-export const finished = fixedQuery<Written>()((db, param) =>
+export const finished = fixedQuery<Written & { readonly digest: string }>()((db, param) =>
   db
     .deleteFrom('upload_sessions')
     .where('id', '=', param('session'))
     .where('writer', '=', param('writer'))
+    .where('committing_digest', '=', param('digest'))
     .returning('id'),
 )
 

@@ -336,8 +336,9 @@ export function createUploads(
     await commit(row, size, digest)
     await db.write(async (tables) => {
       const now = timestamp(clock)
-      // While the session was there and ours, no collection took the bytes.
-      const { rows } = await run(tables, finished, { session: row.id, writer: row.writer })
+      // While the session was there and ours and said so, no collection took the bytes. What it said was not synced: a
+      // database that crashed meanwhile may know the session, but nothing of its digest.
+      const { rows } = await run(tables, finished, { session: row.id, writer: row.writer, digest })
       if (rows.length === 0) throw new Fault('uploadBusy', { session: row.id })
       await run(tables, stored, { digest, size, now })
       await linkBlob(tables, await ensureRepository(tables, place, now), digest, now)

@@ -7,8 +7,8 @@
  * - *A push of the digest.* Before its bytes reach their place, it writes `committing_digest` and the blob's row, in one
  *   transaction. If that comes first, the collection finds the session and leaves the blob. If the collection is first, the
  *   push waits for it (a single writer on SQLite, the row's lock on PostgreSQL), and the bytes are gone before the push puts
- *   its own there. Its last transaction links the blob only if the session is still its own: from the first to the last the
- *   session has kept the collection away.
+ *   its own there. Its last transaction links the blob only if the session is still its own and still says so: from the first
+ *   to the last it has kept the collection away. (The first is not synced; a database that crashed may have lost it.)
  * - *A mount, or a manifest that names the blob.* Both need a link in the registry or repository, and a blob with a link is
  *   not collected. The last link may be removed meanwhile; then that transaction has written the blob's row, and the mount,
  *   which writes it too, is repeated by PostgreSQL and finds no link any more.

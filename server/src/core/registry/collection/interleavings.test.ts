@@ -141,6 +141,25 @@ suite('a push', () => {
   })
 })
 
+suite('a push whose database has crashed, and has lost what was not synced,', () => {
+  test('links nothing, since its blob may have been collected', async (t) => {
+    await using processes = await twoProcesses()
+    const { one, other } = processes
+    await leaveUnlinked(one)
+    const commit = stop(t, one, 'commit', 'after')
+    const pushing = push(one, blob)
+    await commit.reached
+    // The session, claim included, was made a little earlier.
+    await other.db.write((tables) => tables.updateTable('upload_sessions').set({ committing_digest: null }).execute())
+    assert.deepEqual(await collect(other), ['unlinked blob'])
+    commit.goOn()
+    await assert.rejects(pushing, (error) => isFault(error, 'uploadBusy'))
+    await assert.rejects(other.registry.getBlob(at('a'), blob.digest), (error) => isFault(error, 'blobUnknown'))
+    await push(one, blob)
+    await assertReadable(other)
+  })
+})
+
 suite('a mount', () => {
   test('of a blob whose bytes are being collected finds nothing to mount', async (t) => {
     await using processes = await twoProcesses()
