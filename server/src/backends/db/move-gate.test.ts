@@ -25,6 +25,7 @@ const row: MovesTable = {
     database: 'postgres://elsewhere/berth',
     blobs: 's3://b',
   },
+  shares_blobs: 0,
   begun_at: 'then',
 }
 

@@ -18,6 +18,9 @@ export interface Place {
   readonly blobs: string
 }
 
+/** Then only the database moves. */
+export const haveOneStore = (one: Place, other: Place): boolean => one.blobs === other.blobs
+
 export interface HoldOptions {
   readonly source: Database
   readonly target: Database
@@ -88,6 +91,7 @@ async function claimSourceIn(
     until,
     database: to.database,
     blobs: to.blobs,
+    shares_blobs: haveOneStore(from, to) ? 1 : 0,
     begun_at: earlier?.begun_at ?? now,
   }
   await writeMove(tables, row)

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, suite, test } from 'node:test'
 import { setImmediate as nextTick } from 'node:timers/promises'
-import { at, once } from '../../../test/core.ts'
+import { at, once, processOn } from '../../../test/core.ts'
 import { aBlob, anImage, type Content } from '../../../test/images.ts'
 import { contents, fillStore, index, openFolderStore, rowsOf, type TestStore } from '../../../test/stores.ts'
 import type { BlobStore } from '../../backends/blobs/blob-store.ts'
@@ -15,6 +15,7 @@ import type { Database } from '../../backends/db/database.ts'
 import { readLastId } from '../../backends/db/last-ids.ts'
 import { systemClock } from '../../base/clock.ts'
 import { isFault } from '../../base/fault.ts'
+import type { Reason } from '../registry/collection/collect.ts'
 import { type MigrationOptions, type Moved, migrate } from './migrate.ts'
 import { MigrationError } from './migration-error.ts'
 import { findMove } from './moves.ts'
@@ -108,14 +109,14 @@ async function moveUpTo(stage: Progress['stage'], options: Partial<MigrationOpti
 
 const said = (reason: RegExp) => (error: unknown) => error instanceof MigrationError && reason.test(error.message)
 
-async function* everything(store: TestStore) {
+async function* everything(store: Pick<TestStore, 'collector'>) {
   yield* store.collector.collect({ graceMs: 0, uploadExpiryMs: 1e9, untaggedMs: 0 })
 }
 
 /** Whatever nothing refers to goes at once. */
-async function collect(store: TestStore): Promise<void> {
+async function collect(store: Pick<TestStore, 'collector'>): Promise<Reason[]> {
   await new Promise((resolve) => setTimeout(resolve, 2)) // it must be older than "now"
-  await Array.fromAsync(everything(store))
+  return (await Array.fromAsync(everything(store))).flat().map(({ reason }) => reason)
 }
 
 suite('migrate', () => {
@@ -578,6 +579,26 @@ suite('migrate --undo', () => {
     await move()
     await assertMoved()
     assert.notEqual(await target.blobs.stat(contents.unused.digest), undefined)
+  })
+
+  test('bytes that both have stay until the target is changed, also where nothing there links them any more', async () => {
+    const database = { ...target, ...processOn(target.db, source.blobs, systemClock) }
+    const shared = { ...database, blobs: source.blobs, place: { ...target.place, blobs: source.place.blobs } }
+    const { digest } = contents.unused
+    const isThere = async () => (await source.blobs.stat(digest)) !== undefined
+    await move({}, shared)
+    const told = await collect(shared)
+    assert.deepEqual([...new Set(told)], ['untagged manifest', 'unused link'])
+    await assert.rejects(shared.registry.getBlob(at('other'), digest), (error) => isFault(error, 'blobUnknown'))
+    assert.equal(await undo(), true)
+    assert.equal((await source.registry.getBlob(at('other'), digest)).size, contents.unused.bytes.length)
+    assert.equal(await isThere(), true)
+    await move({}, shared)
+    await collect(shared)
+    await shared.registry.pushBlob(at('other'), contents.large.digest, once(contents.large.bytes))
+    await assert.rejects(undo(), said(/has been changed since/))
+    await collect(shared)
+    assert.equal(await isThere(), false)
   })
 
   test('where nothing has moved › says so', async () => {

@@ -13,7 +13,7 @@
 import { sql } from 'kysely'
 import type { Clock } from '../../base/clock.ts'
 import { bodyColumns } from './copy-manifests.ts'
-import { arrive, type HoldLimits, type Place, takeHold } from './hold.ts'
+import { arrive, type HoldLimits, haveOneStore, type Place, takeHold } from './hold.ts'
 import { MigrationError } from './migration-error.ts'
 import { movedTables } from './moved-tables.ts'
 import { findMove } from './moves.ts'
@@ -61,7 +61,7 @@ export async function migrate(options: MigrationOptions): Promise<Moved | undefi
   const { source, target, from, to, clock, signal, onWaiting = () => undefined } = options
   const hold = await takeHold({ source: source.db, target: target.db, from, to, clock, signal, limits, onWaiting })
   try {
-    const oneStore = isOneStore(options)
+    const oneStore = haveOneStore(from, to)
     const tables = await tablesOf(source, target, oneStore)
     const run = new Run({ ...options, oneStore, hold, tables })
     for (let round = 1; round <= limits.rounds; round++) {
@@ -81,8 +81,6 @@ export async function migrate(options: MigrationOptions): Promise<Moved | undefi
   }
 }
 
-const isOneStore = ({ from, to }: Pick<MigrationOptions, 'from' | 'to'>) => from.blobs === to.blobs
-
 /** Whether the source had moved before, also where the end was cut short. */
 async function completeEarlier({ source, target }: MigrationOptions): Promise<boolean> {
   const move = await findMove(source.db)
@@ -95,8 +93,8 @@ async function completeEarlier({ source, target }: MigrationOptions): Promise<bo
 
 /** Blobs that another store has left would stay for ever. */
 async function checkStore(options: MigrationOptions): Promise<void> {
-  if (isOneStore(options)) return
-  const { source, target, to } = options
+  const { source, target, from, to } = options
+  if (haveOneStore(from, to)) return
   const [here, there] = [await findMove(source.db), await findMove(target.db)]
   if (here !== undefined && here.id === there?.id && there.blobs === to.blobs) return
   for await (const digest of target.blobs.list()) {

@@ -9,6 +9,9 @@
  *     moved    filling   nobody: the end was cut short; the next run completes it
  *     moved    arrived   the target, whose first change removes its row
  *     moved    –         the target
+ *
+ * Up to that change the move can be undone. What servers tidy away by themselves is none, so where both have one blob store,
+ * no bytes go meanwhile (collection/blobs.ts): the source may still link them.
  */
 import type { Kysely } from 'kysely'
 import type { Database } from '../../backends/db/database.ts'

@@ -4,10 +4,12 @@ import { registryCore } from './0001-registry-core.ts'
 import { directory } from './0002-directory.ts'
 import { collectionAndUsage } from './0003-collection-and-usage.ts'
 import { moves } from './0004-moves.ts'
+import { sharedBlobs } from './0005-shared-blobs.ts'
 
 export const migrations: Readonly<Record<string, Migration>> = {
   '0001-registry-core': registryCore,
   '0002-directory': directory,
   '0003-collection-and-usage': collectionAndUsage,
   '0004-moves': moves,
+  '0005-shared-blobs': sharedBlobs,
 }

@@ -8,7 +8,7 @@ export interface MovesTable {
   /**
    * Where things move from: `copying` (changes are taken as ever), `frozen` (refused until `until`, then taken again) or
    * `moved` (refused). Where they move to: `filling` (refused) or `arrived` (everything is there, and nothing has been
-   * changed but by servers themselves: the first change removes the row).
+   * changed but by servers themselves: the first change removes the row. Until then bytes stay that both places have).
    */
   state: 'copying' | 'frozen' | 'moved' | 'filling' | 'arrived'
   /** The program that carries it out, by a name that no other has; empty for none. */
@@ -19,5 +19,7 @@ export interface MovesTable {
   database: string
   /** The blob store that things move to, likewise. */
   blobs: string
+  /** 1: both places have one blob store, and only the database moves. */
+  shares_blobs: number
   begun_at: string
 }

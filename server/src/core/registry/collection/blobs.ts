@@ -23,7 +23,7 @@
  *   found to be unlinked is made durable before its bytes go, and what came to be unlinked since then is not old enough
  *   (`cutoffs` are from before).
  */
-import type { ExpressionBuilder } from 'kysely'
+import type { ExpressionBuilder, Kysely } from 'kysely'
 import type { Tables } from '../../../backends/db/tables/index.ts'
 import { storedDigest } from '../blobs.ts'
 import { thenBreathe } from '../breath.ts'
@@ -43,6 +43,7 @@ const linksTogether = 100
 /** Links that no manifest of their repository has named for the grace. Their bytes are what the next step is about. */
 export function unusedLinks({ db, signal }: Parts, cutoffs: Cutoffs): Step<UnusedLink> {
   async function* plan(): AsyncGenerator<Batch<UnusedLink>> {
+    const bytesStay = await db.read(areOthersToo)
     for (let last = { unused_since: '', repository_id: -1, digest: '' }; ; ) {
       const rows = await db.read((tables) =>
         tables
@@ -82,7 +83,7 @@ export function unusedLinks({ db, signal }: Parts, cutoffs: Cutoffs): Step<Unuse
         },
       }))
       const following = rows
-        .filter((row) => row.last_links && !row.committing)
+        .filter((row) => row.last_links && !row.committing && !bytesStay)
         .map((row) => ({
           reason: 'unlinked blob' as const,
           name: row.digest,
@@ -135,6 +136,7 @@ export function unusedLinks({ db, signal }: Parts, cutoffs: Cutoffs): Step<Unuse
 /** Blobs that no repository has linked for the grace, and that no upload is about to link: their rows and bytes. */
 export function unlinkedBlobs({ db, store, signal }: Parts, cutoffs: Cutoffs): Step<Garbage> {
   async function* plan(): AsyncGenerator<Batch<Garbage>> {
+    if (await db.read(areOthersToo)) return
     for (let last = { unlinked_since: '', digest: '' }; ; ) {
       const rows = await db.read((tables) =>
         tables
@@ -176,6 +178,7 @@ export function unlinkedBlobs({ db, store, signal }: Parts, cutoffs: Cutoffs): S
   function remove(group: readonly Garbage[]): Promise<Garbage[]> {
     return db.write(
       async (tables) => {
+        if (await areOthersToo(tables)) return []
         const rows = await tables
           .deleteFrom('blobs')
           .where(
@@ -208,6 +211,15 @@ export function unlinkedBlobs({ db, store, signal }: Parts, cutoffs: Cutoffs): S
   }
 
   return { plan: () => inOrder(plan(), ({ name }) => name), carryOut }
+}
+
+/**
+ * Whether the bytes are also those of the place that everything has come from, which may link what goes here: as long as
+ * it may be gone back to, so up to the first change.
+ */
+async function areOthersToo(tables: Kysely<Tables>): Promise<boolean> {
+  const move = await tables.selectFrom('moves').select(['state', 'shares_blobs']).executeTakeFirst()
+  return move?.state === 'arrived' && move.shares_blobs === 1
 }
 
 /** Where the next page begins; the columns that are compared are never null. */
