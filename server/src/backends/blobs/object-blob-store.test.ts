@@ -179,6 +179,60 @@ describe('object blob store, call by call', () => {
       await store.commit(session, 40, sha256(bytes))
     })
 
+    /** Rejects where uploads wait for each other. */
+    const allOf = async (uploads: readonly Promise<unknown>[]) => {
+      const { promise: late, reject } = Promise.withResolvers<never>()
+      const timer = setTimeout(() => reject(new Error('uploads wait for each other')), 10_000)
+      try {
+        await Promise.race([Promise.all(uploads), late])
+      } finally {
+        clearTimeout(timer)
+      }
+    }
+    const twoParts = { budgetBytes: 128, patienceMs: 20 }
+
+    test('waits for no memory that another one holds, after earlier chunks', async () => {
+      const one = open(twoParts)
+      const bytes = Array.from({ length: 8 }, (_, n) => someBytes(50 + n))
+      const upload = async (all: Uint8Array) => {
+        const session = await one.begin()
+        await one.append(session, 0, chunks(all.subarray(0, 10)))
+        await one.append(session, 10, chunks(all.subarray(10)), { closing: true })
+        await one.commit(session, all.length, sha256(all))
+      }
+      await allOf(bytes.map(upload))
+      for (const all of bytes) assert.deepEqual(await readAll(one, sha256(all)), all)
+    })
+
+    test('waits for no memory that another one holds, after its beginning was written to make room', async () => {
+      const one = open(twoParts)
+      const bytes = Array.from({ length: 4 }, (_, n) => someBytes(50 + n))
+      const { promise: allHaveBegun, resolve } = Promise.withResolvers<void>()
+      let begun = 0
+      const inTwo = async function* (all: Uint8Array) {
+        yield all.subarray(0, 10)
+        if (++begun === bytes.length) resolve()
+        await allHaveBegun
+        yield all.subarray(10)
+      }
+      const upload = async (all: Uint8Array) => {
+        const session = await one.begin()
+        await one.append(session, 0, inTwo(all), { closing: true })
+        await one.commit(session, all.length, sha256(all))
+      }
+      await allOf(bytes.map(upload))
+      for (const all of bytes) assert.deepEqual(await readAll(one, sha256(all)), all)
+    })
+
+    test('after earlier chunks is committed without reading it to hash it', async () => {
+      const bytes = someBytes(200)
+      const session = await store.begin()
+      await store.append(session, 0, chunks(bytes.subarray(0, 100)))
+      await store.append(session, 100, chunks(bytes.subarray(100)), { closing: true })
+      await store.commit(session, 200, sha256(bytes))
+      assert.deepEqual(callsOf('get'), [])
+    })
+
     test('without a commit is forgotten, and its memory is free again', async (context) => {
       context.mock.timers.enable({ apis: ['setTimeout'] })
       const one = open({ budgetBytes: 64 })

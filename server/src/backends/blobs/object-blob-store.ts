@@ -186,7 +186,7 @@ export class ObjectBlobStore implements BlobStore {
     const tail = this.#takeTail(session, lengthOf(stored))
     let committed = false
     try {
-      const all = tail ? [...stored, pieceOf(tail)] : stored
+      const all = tail ? [pieceOf(tail)] : stored
       const length = lengthOf(all)
       if (length < size) throw new Fault('chunkOutOfOrder', { session, expectedOffset: length })
       const pieces = cutPieces(all, size)
@@ -353,12 +353,12 @@ export class ObjectBlobStore implements BlobStore {
     this.#tails.set(session, { ...tail, expiry })
   }
 
-  /** length: of the segments; a tail that does not follow upon them belongs to what somebody else has cut. */
+  /** length: of the segments; where there are any bytes, the tail belongs to what somebody else has replaced. */
   #takeTail(session: string, length?: number): Tail | undefined {
     const tail = this.#tails.get(session)
     this.#tails.delete(session)
     clearTimeout(tail?.expiry)
-    if (tail === undefined || length === undefined || tail.offset === length) return tail
+    if (tail === undefined || length === undefined || length === 0) return tail
     tail.release()
     return undefined
   }
@@ -368,11 +368,10 @@ export class ObjectBlobStore implements BlobStore {
     const tail = this.#takeTail(session, lengthOf(piecesOf(segments)))
     if (tail === undefined) return segments
     try {
-      const { offset, bytes } = tail
       const sequence = nextSequence(segments)
-      const name = segmentName(sequence, offset)
-      await this.#objects.put(prefixOf(session) + name, bytes)
-      return [...segments, { name, sequence, offset, size: bytes.length }]
+      const name = segmentName(sequence, 0)
+      await this.#objects.put(prefixOf(session) + name, tail.bytes)
+      return [...segments, { name, sequence, offset: 0, size: tail.bytes.length }]
     } finally {
       tail.release()
     }
@@ -398,10 +397,10 @@ const joined = (names: readonly string[]) => names.join(' ')
 
 const nextSequence = (segments: readonly Segment[]) => (segments.at(-1)?.sequence ?? 0) + 1
 
-const pieceOf = ({ offset, bytes }: Tail): Piece => ({
+const pieceOf = ({ bytes }: Tail): Piece => ({
   name: '',
   size: bytes.length,
-  offset,
+  offset: 0,
   length: bytes.length,
   bytes,
 })

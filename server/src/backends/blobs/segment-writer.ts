@@ -21,9 +21,8 @@ export interface SegmentWriterOptions {
   readonly step: Step
 }
 
-/** Bytes that are in no segment yet. */
+/** All bytes of a session, none of which is in a segment yet. */
 export interface Tail {
-  readonly offset: number
   readonly bytes: Uint8Array
   /** Gives the memory back. */
   release(): void
@@ -110,14 +109,15 @@ export class SegmentWriter implements Holder {
 
   /**
    * Resolves when every byte is in the store; to be called in any case, because it gives the memory back.
-   * keepTail: leaves bytes that came after the last segment in memory, when they fit, and returns them.
+   * keepTail: leaves the bytes in memory and returns them, when they fit and are all that the session has. With segments
+   * before them, joining them would take a second buffer, and many who hold one and wait for another wait for ever.
    */
   async finish({ keepTail }: { readonly keepTail: boolean }): Promise<Tail | undefined> {
     try {
       await this.#writing
       this.#throwFailure()
-      if (keepTail && this.#segment === undefined && this.#filling !== undefined && this.#filled > 0)
-        return this.#cutOff()
+      const alone = this.#offset === 0 && this.#segment === undefined
+      if (keepTail && alone && this.#filling !== undefined && this.#filled > 0) return this.#cutOff()
       if (this.#segment !== undefined || this.#filled > 0) this.#write({ last: true })
       await this.#writing
       this.#throwFailure()
@@ -135,7 +135,7 @@ export class SegmentWriter implements Holder {
     if (buffer === undefined) return undefined
     const bytes = buffer.subarray(0, this.#filled)
     this.#filling = undefined
-    return { offset: this.#offset, bytes, release: () => this.#options.buffers.give(buffer) }
+    return { bytes, release: () => this.#options.buffers.give(buffer) }
   }
 
   /** last: whether the segment ends with these bytes. */
