@@ -28,6 +28,16 @@ describe('object blob store, call by call', () => {
 
   const callsOf = (name: string) => objects.calls.filter((call) => call.startsWith(`${name} `))
 
+  /** Rejects where uploads wait for each other. */
+  const allOf = async (uploads: readonly Promise<unknown>[]) => {
+    const { promise: late, reject } = Promise.withResolvers<never>()
+    const timer = setTimeout(() => reject(new Error('uploads wait for each other')), 10_000)
+    try {
+      await Promise.race([Promise.all(uploads), late])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
   describe('a session', () => {
     test('leaves one object under its digest and nothing else', async () => {
       const hex = hexOf(await aBlob(store, someBytes(300)))
@@ -179,16 +189,6 @@ describe('object blob store, call by call', () => {
       await store.commit(session, 40, sha256(bytes))
     })
 
-    /** Rejects where uploads wait for each other. */
-    const allOf = async (uploads: readonly Promise<unknown>[]) => {
-      const { promise: late, reject } = Promise.withResolvers<never>()
-      const timer = setTimeout(() => reject(new Error('uploads wait for each other')), 10_000)
-      try {
-        await Promise.race([Promise.all(uploads), late])
-      } finally {
-        clearTimeout(timer)
-      }
-    }
     const twoParts = { budgetBytes: 128, patienceMs: 20 }
 
     test('waits for no memory that another one holds, after earlier chunks', async () => {
@@ -222,6 +222,25 @@ describe('object blob store, call by call', () => {
       }
       await allOf(bytes.map(upload))
       for (const all of bytes) assert.deepEqual(await readAll(one, sha256(all)), all)
+    })
+
+    test('of a writer that another one has taken over from changes nothing, and its memory is free again', async () => {
+      const one = open({ ...twoParts, budgetBytes: 64 })
+      const bytes = someBytes(40)
+      const session = await one.begin()
+      const { promise: goOn, resolve } = Promise.withResolvers<void>()
+      const slow = async function* () {
+        await goOn
+        yield bytes.subarray(1, 2)
+      }
+      const older = one.append(session, 0, slow(), { closing: true })
+      await new Promise(setImmediate)
+      await one.append(session, 0, chunks(bytes.subarray(0, 1)), { closing: true })
+      resolve()
+      await assert.rejects(older, isFaultOf('uploadBusy'))
+      await one.append(session, 1, chunks(bytes.subarray(1)))
+      await one.commit(session, 40, sha256(bytes))
+      await allOf([aBlob(one, someBytes(500))]) // needs all the memory there is
     })
 
     test('after earlier chunks is committed without reading it to hash it', async () => {
@@ -343,6 +362,26 @@ describe('object blob store, call by call', () => {
       objects.before = () => undefined
       await store.commit(session, 290, sha256(bytes))
       assert.deepEqual(await readAll(store, sha256(bytes)), bytes)
+    })
+
+    test('waits for no memory that an append holds which it has taken over from', async () => {
+      const one = open({ budgetBytes: 64, patienceMs: 20 })
+      const bytes = someBytes(40)
+      const session = await one.begin()
+      for (const offset of [0, 20]) await one.append(session, offset, chunks(bytes.subarray(offset, offset + 20)))
+      const { promise: goOn, resolve } = Promise.withResolvers<void>()
+      const { promise: holding, resolve: holds } = Promise.withResolvers<void>()
+      const stalled = async function* () {
+        yield someBytes(20)
+        holds()
+        await goOn
+      }
+      const older = assert.rejects(one.append(session, 40, stalled()), isFaultOf('blobUploadUnknown'))
+      await holding
+      await allOf([one.commit(session, 40, sha256(bytes))])
+      resolve()
+      await older
+      assert.deepEqual(await readAll(one, sha256(bytes)), bytes)
     })
 
     test('of a session that somebody else has dropped meanwhile says so', async () => {

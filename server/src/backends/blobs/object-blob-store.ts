@@ -141,7 +141,7 @@ export class ObjectBlobStore implements BlobStore {
       } finally {
         // Also when the giver fails: what arrived is kept. A failure to write it is the one to tell.
         const tail = await writer.finish({ keepTail: closing && complete })
-        if (tail) this.#keepTail(session, tail)
+        if (tail) await step(async () => this.#keepTail(session, tail)).catch((error) => giveUp(tail, error))
         if (hash) {
           const known = { hash, names: joined([...names, ...writer.names]), length: writer.position }
           this.#hashes.set(session, known)
@@ -404,6 +404,11 @@ const pieceOf = ({ bytes }: Tail): Piece => ({
   length: bytes.length,
   bytes,
 })
+
+function giveUp(tail: Tail, error: unknown): never {
+  tail.release()
+  throw error
+}
 
 async function* inOneChunk(bytes: Uint8Array): AsyncIterable<Uint8Array> {
   if (bytes.length > 0) yield bytes

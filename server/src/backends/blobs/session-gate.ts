@@ -18,7 +18,8 @@ interface Caller {
 /**
  * The newest caller wins: from the moment it comes, an earlier append starts no further write, and the newest waits
  * only for the one step that is under way, never for a client that sends slowly. So nothing writes through a descriptor
- * whose file a commit has already renamed into place.
+ * whose file a commit has already renamed into place. The earlier one waits for nothing: it may hold memory that the
+ * newest needs.
  * This is about one process. Two processes are kept apart by the claim in `upload_sessions`.
  */
 export class SessionGates {
@@ -34,9 +35,13 @@ export class SessionGates {
     gate.newest = caller
     gate.callers++
     try {
+      const refuseAnEarlierOne = () => {
+        if (gate.newest !== caller) throw supersededBy(gate.newest, session)
+      }
       return await work(async (io) => {
+        refuseAnEarlierOne()
         const step = gate.lastStep.then(() => {
-          if (gate.newest !== caller) throw supersededBy(gate.newest, session)
+          refuseAnEarlierOne()
           return io()
         })
         gate.lastStep = step.catch(() => {}) // told to whoever took the step
