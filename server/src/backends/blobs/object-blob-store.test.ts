@@ -438,6 +438,29 @@ describe('object blob store, call by call', () => {
       await aBlob(one, someBytes(300))
     })
 
+    test('that failed while its client stalls does not keep others waiting for memory', async () => {
+      const one = open({ budgetBytes: 128, patienceMs: 20 })
+      const { promise: goOn, resolve } = Promise.withResolvers<void>()
+      const { promise: failed, resolve: fails } = Promise.withResolvers<void>()
+      const stalled = async function* () {
+        yield someBytes(100)
+        await goOn
+        yield someBytes(1)
+      }
+      objects.before = (call) => {
+        if (call !== 'begin') return
+        fails()
+        throw new ObjectStoreError('denied', 'AccessDenied')
+      }
+      const session = await one.begin()
+      const appended = assert.rejects(one.append(session, 0, stalled()), isFaultOf('unavailable'))
+      await failed
+      objects.before = () => undefined
+      await allOf([aBlob(one, someBytes(500))]) // needs all the memory there is
+      resolve()
+      await appended
+    })
+
     test('of a client that stalls does not keep others waiting for memory', async () => {
       const one = open({ budgetBytes: 64, patienceMs: 20 })
       const { promise: goOn, resolve } = Promise.withResolvers<void>()

@@ -102,8 +102,8 @@ export class SegmentWriter implements Holder {
 
   /** Called when others wait for memory. */
   spill(): void {
-    if (this.#writing || this.#failure || this.#filling === undefined) return
-    if (this.#filled > 0) this.#write({ last: true })
+    if (this.#writing || this.#filling === undefined) return
+    if (this.#filled > 0 && !this.#failure) this.#write({ last: true })
     else this.#giveBack()
   }
 
