@@ -74,6 +74,8 @@ export interface BlobStore {
   abort(session: string): Promise<void>
   /** Quick, whatever the size: it is done inside a transaction. False when there was nothing to delete. */
   delete(digest: Digest): Promise<boolean>
+  /** How many deletions at once take little longer than one; absent where each is a moment's work on this machine. */
+  readonly deletesTogether?: number
   /** Resolves when the space of what was deleted has been given back; absent where `delete` does not leave that for later. */
   freed?(): Promise<void>
   /** Every session that was begun and neither committed nor aborted, in any order; one that ends meanwhile may be missing. */

@@ -73,6 +73,7 @@ export class ObjectBlobStore implements BlobStore {
   readonly #stallMs: number
   readonly #gates = new SessionGates()
   readonly #hashes = new BoundedCache<string, KnownHash>(rememberedHashes)
+  readonly deletesTogether = parallelDeletes
   readonly #tails = new Map<string, Tail & { readonly expiry: NodeJS.Timeout }>()
   readonly link?: (digest: Digest, options: LinkOptions) => Promise<URL>
 

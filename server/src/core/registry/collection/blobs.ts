@@ -168,7 +168,7 @@ export function unlinkedBlobs({ db, store, signal }: Parts, cutoffs: Cutoffs): S
 
   async function* carryOut(work: readonly Garbage[]): AsyncGenerator<Garbage[]> {
     await db.makeDurable()
-    for (const group of inGroups(work)) {
+    for (const group of inGroups(work, store.deletesTogether)) {
       if (signal.aborted) return
       yield await thenBreathe(() => remove(group))
       await store.freed?.()

@@ -3,6 +3,8 @@ import { suite, type TestContext, test } from 'node:test'
 import type { Digest } from '@berth/oci'
 import { at, dayMs, hourMs, once, openTestCore, type TestCore } from '../../../../test/core.ts'
 import { aBlob, anImage, anIndex, aReferrer } from '../../../../test/images.ts'
+import { MemoryObjects } from '../../../../test/memory-objects.ts'
+import { ObjectBlobStore } from '../../../backends/blobs/object-blob-store.ts'
 import { isFault } from '../../../base/fault.ts'
 import type { Garbage } from './collect.ts'
 
@@ -216,6 +218,33 @@ suite('garbage collection of blobs', () => {
     assert.equal((await rowsOf(core).blobs()).length, 2)
     assert.equal((await core.collect()).filter(({ reason }) => reason === 'unlinked blob').length, 2)
     for (const { digest } of blobs) assert.equal(await core.store.stat(digest), undefined)
+  })
+})
+
+suite('garbage collection in an object store', () => {
+  test('no transaction waits for more deletions than the store does at once', async (t) => {
+    await using core = await openTestCore({ store: new ObjectBlobStore(new MemoryObjects()) })
+    const { db, store } = core
+    const blobs = Array.from({ length: 20 }, (_, n) => aBlob(`blob ${n}`))
+    await core.push('a', ...blobs)
+    core.clock.advance(dayMs)
+    let deletions = 0
+    const inTransactions: number[] = []
+    const remove = store.delete.bind(store)
+    t.mock.method(store, 'delete', (digest: Digest) => {
+      deletions++
+      return remove(digest)
+    })
+    const write = db.write.bind(db)
+    t.mock.method(db, 'write', async (...given: Parameters<typeof write>) => {
+      const before = deletions
+      const result = await write(...given)
+      if (deletions > before) inTransactions.push(deletions - before)
+      return result
+    })
+    await core.collect()
+    assert.deepEqual(inTransactions, [8, 8, 4])
+    for (const { digest } of blobs) assert.equal(await store.stat(digest), undefined)
   })
 })
 
