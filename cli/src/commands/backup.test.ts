@@ -8,6 +8,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
@@ -237,6 +238,15 @@ suite('berth backup', () => {
     const inside = 'lies in the data folder, and would be lost with it'
     assert.equal(await refusal(join(data, 'backup')), `berth: /data/backup ${inside}\n`)
     assert.equal(await refusal(data), `berth: /data ${inside}\n`)
+    assert.equal(await refusal(join(data, '..backup')), `berth: /data/..backup ${inside}\n`)
+    const link = join(home, 'link')
+    symlinkSync(data, link)
+    assert.equal(await refusal(join(link, 'new', 'backup')), `berth: /link/new/backup ${inside}\n`)
+    assert.equal(await refusal(join(data, 'backup'), ['--data', link]), `berth: /data/backup ${inside}\n`)
+    assert.deepEqual(
+      readdirSync(data).filter((name) => /backup|new/.test(name)),
+      [],
+    )
 
     await backUp(t)
     const other = join(home, 'other')

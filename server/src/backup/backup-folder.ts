@@ -1,6 +1,6 @@
 /** The folder that a backup is in: `backup.json` says that it is one, and of which server. */
-import { readdir, readFile } from 'node:fs/promises'
-import { join, relative } from 'node:path'
+import { readdir, readFile, realpath } from 'node:fs/promises'
+import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path'
 import { z } from 'zod'
 import { ensureFolder } from '../base/ensure-folder.ts'
 import { writeWhole } from '../base/write-once.ts'
@@ -40,8 +40,8 @@ export interface BackupFolder extends Disposable {
  * folder, or is in use by another backup or by a server.
  */
 export async function openBackupFolder(path: string, dataFolder: string): Promise<BackupFolder> {
-  const within = relative(dataFolder, path)
-  if (!within.startsWith('..')) throw new BackupError(`${path} lies in the data folder, and would be lost with it`)
+  if (liesIn(await realPathOf(dataFolder), await realPathOf(path)))
+    throw new BackupError(`${path} lies in the data folder, and would be lost with it`)
   await ensureFolder(path)
   const lock = await takeFolder(path)
   try {
@@ -55,6 +55,21 @@ export async function openBackupFolder(path: string, dataFolder: string): Promis
     lock.release()
     throw error
   }
+}
+
+/** Where a path leads, of which the last names may not be there yet. */
+async function realPathOf(path: string): Promise<string> {
+  try {
+    return await realpath(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(path) === path) throw error
+    return join(await realPathOf(dirname(path)), basename(path))
+  }
+}
+
+function liesIn(folder: string, path: string): boolean {
+  const way = relative(folder, path)
+  return way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way)
 }
 
 async function takeFolder(path: string): Promise<FolderLock> {
