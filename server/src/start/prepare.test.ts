@@ -5,6 +5,8 @@ import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, suite, type TestContext, test } from 'node:test'
+import type { Kysely } from 'kysely'
+import type { Tables } from '../backends/db/tables/index.ts'
 import { openDatabase } from '../backends/open.ts'
 import { systemClock } from '../base/clock.ts'
 import { sealerOf } from '../base/seal.ts'
@@ -168,6 +170,23 @@ suite('a start that cannot be', () => {
     const { port } = other.address() as AddressInfo
     await refused(configFor(dataFolder, { port: String(port) }), new RegExp(`^port ${port} on 127.0.0.1 is taken `))
     await prepared(t, configFor(dataFolder))
+  })
+
+  test('with a store that has none of the blobs that the database names, until they are given up', async (t) => {
+    const config = aConfig()
+    const first = await prepare(config)
+    first.lock.release()
+    const change = async (work: (tables: Kysely<Tables>) => Promise<unknown>) => {
+      const db = await openDatabase(config.db, systemClock)
+      await db.write(work)
+      await db.dispose()
+    }
+    const now = new Date().toISOString()
+    const blob = { digest: `sha256:${'a'.repeat(64)}`, size: 3, created_at: now, scrubbed_at: now }
+    await change((tables) => tables.insertInto('blobs').values(blob).execute())
+    await refused(config, /^cannot start: .*blobs has none of the blobs that .*berth\.db was last known to have: is it/)
+    await change((tables) => tables.updateTable('blobs').set({ damaged_at: now }).execute())
+    await prepared(t, config)
   })
 
   test('with a key or a bootstrap.json that is damaged, or a key that is gone', async (t) => {

@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto'
 import { access, constants, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database } from '../backends/db/database.ts'
-import { checkBlobs, openDatabase } from '../backends/open.ts'
+import { checkBlobs, openBlobStore, openDatabase } from '../backends/open.ts'
 import { systemClock } from '../base/clock.ts'
 import { ensureFolder } from '../base/ensure-folder.ts'
 import { Fault } from '../base/fault.ts'
@@ -12,11 +12,13 @@ import { nodeName } from '../base/node-name.ts'
 import { postgresName } from '../base/postgres-name.ts'
 import { sealerOf } from '../base/seal.ts'
 import { createSecret, type Keys, loadKeys } from '../base/secret-key.ts'
+import { formatBlobsUrl } from '../config/blobs-url.ts'
 import type { Config, DbConfig } from '../config/config.ts'
 import { createSigningKeys } from '../core/access/signing-keys.ts'
 import { foundFirstTenant, isTenant, isUnused } from '../core/directory/founding.ts'
 import { createRegistries, type Registries } from '../core/directory/registries.ts'
 import { findMove } from '../core/migration/moves.ts'
+import { isStoreThere } from '../core/registry/integrity/store-witness.ts'
 import { releaseDeadClaims } from '../core/registry/uploads.ts'
 import { ListenError, probePort } from '../http/listener.ts'
 import { openLocalAuthority } from '../tls/open-tls.ts'
@@ -154,6 +156,7 @@ async function prepareDatabase(config: Config, surroundings: Surroundings) {
 
 async function prepareContentsOf(db: Database, config: Config, { bootstrapFile, addresses, notices }: Surroundings) {
   await heedMove(db, config, notices)
+  await requireStore(db, config)
   // Where something was sealed already, a new key would open nothing of it.
   if (await isUnused(db)) await naming(config.secretKey, createSecret(config.secretKey))
   const sealer = sealerOf((await naming(config.secretKey, keysOf(config))).seal)
@@ -184,6 +187,22 @@ async function heedMove(db: Database, { db: config, dataFolder }: Config, notice
         `\`berth migrate --undo --data ${dataFolder}\` takes that back.`,
     )
   }
+}
+
+/** A disk that is not mounted, or another node's folder, would show only when blobs are asked for, and be taken for damage. */
+async function requireStore(db: Database, { db: named, blobs }: Config): Promise<void> {
+  if (blobs.kind === 'memory') return
+  const store = await openBlobStore(blobs)
+  try {
+    if (await isStoreThere(db, store)) return
+  } finally {
+    await store.dispose()
+  }
+  const place = blobs.kind === 'filesystem' ? blobs.folder : formatBlobsUrl(blobs)
+  throw new StartError(
+    `cannot start: ${place} has none of the blobs that ${nameOf(named)} was last known to have: is it the right place, and mounted? ` +
+      'If they are lost, `berth fsck --repair` counts them as not there',
+  )
 }
 
 /** Without it, a wrong key would show at the first login. */

@@ -8,6 +8,7 @@ import type { Clock } from '../../base/clock.ts'
 import { Fault, isFault } from '../../base/fault.ts'
 import { BadInARow, mostInARow } from './integrity/bad-in-a-row.ts'
 import { markDamaged } from './integrity/damage.ts'
+import { isStoreThere } from './integrity/store-witness.ts'
 import type { LinkRenewal } from './links.ts'
 import { type Place, repositoryAt } from './place.ts'
 import { createContentVerifier } from './verified-content.ts'
@@ -93,7 +94,10 @@ export function createBlobLookup(
       if (isFault(error, 'unavailable')) throw error
       const found = await store.stat(digest)
       if (found !== undefined && found.size >= size) return readBlob(store, digest, size, range)
-      throw await damaged(row, found === undefined ? 'its bytes are gone' : `it has ${found.size} of ${size} bytes`)
+      if (found !== undefined) throw await damaged(row, `it has ${found.size} of ${size} bytes`)
+      if (await isStoreThere(db, store, digest)) throw await damaged(row, 'its bytes are gone')
+      const reason = 'its bytes are gone, like all that were right last: is the store whole?'
+      throw new Fault('blobDamaged', { digest, reason })
     }
   }
 

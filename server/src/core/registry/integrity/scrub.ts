@@ -16,6 +16,7 @@ import { storedDigest } from '../blobs.ts'
 import { BadInARow, mostInARow } from './bad-in-a-row.ts'
 import { type BlobState, damageOf, linkedFrom, lookAtBlob, markDamaged } from './damage.ts'
 import { pages, unlessRefused } from './finding.ts'
+import { isStoreThere } from './store-witness.ts'
 
 export interface ScrubOptions {
   /** Within this time every blob is read once. */
@@ -83,6 +84,8 @@ export function createScrubber(db: Database, store: BlobStore, clock: Clock): Sc
           if (state instanceof Error) {
             yield { kind: 'refused', digest, bytes: 0, before: '', reason: state.message }
           } else if (state !== undefined && damageOf(state) !== undefined) {
+            if (state.bytes.kind === 'missing' && !(await isStoreThere(db, store, digest)))
+              throw new Error(`${digest} is missing, like all that were right last: is the store whole?`)
             for (const one of bad.add(state)) yield* mark(one)
           } else if (state?.bytes.kind === 'read' && state.row.damaged_at === null) {
             for (const one of bad.believe()) yield* mark(one)

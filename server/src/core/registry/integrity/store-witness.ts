@@ -1,0 +1,28 @@
+/** Whether the store is the one that the database is about, and there at all: a folder that is not mounted lacks every blob. */
+import type { Digest } from '@berth/oci'
+import type { BlobStore } from '../../../backends/blobs/blob-store.ts'
+import type { Database } from '../../../backends/db/database.ts'
+import { storedDigest } from '../blobs.ts'
+
+const mostWitnesses = 20
+
+/**
+ * Looks for some of the blobs that were found right last. True where one of them is there, and where there are none to look
+ * for. except: what is missing already.
+ */
+export async function isStoreThere(db: Database, store: BlobStore, except?: Digest): Promise<boolean> {
+  const rows = await db.read((tables) =>
+    tables
+      .selectFrom('blobs')
+      .where('damaged_at', 'is', null)
+      .where('unlinked_since', 'is', null)
+      .orderBy('scrubbed_at', 'desc')
+      .orderBy('digest', 'desc')
+      .limit(mostWitnesses + 1)
+      .select(['digest', 'size'])
+      .execute(),
+  )
+  const witnesses = rows.filter(({ digest }) => digest !== except).slice(0, mostWitnesses)
+  for (const { digest, size } of witnesses) if ((await store.stat(storedDigest(digest)))?.size === size) return true
+  return witnesses.length === 0
+}
