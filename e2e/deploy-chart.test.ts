@@ -226,7 +226,18 @@ describe('deploy/helm/berth', { skip: helm.skip, timeout: 300_000 }, () => {
     const before = await sums(cluster)
     assert.deepEqual(await sums(cluster), before)
     assert.notDeepEqual(await sums({ ...cluster, workers: 7 }), before)
-    assert.notDeepEqual(await sums({ ...cluster, database: { url: 'postgres://berth:new@db/berth' } }), before)
+    const database = { url: 'postgres://berth:new@db/berth' }
+    assert.notDeepEqual(await sums({ ...cluster, database }), before)
+    assert.notDeepEqual(await sums({ ...cluster, secretKey: { value: 'f'.repeat(64) } }), before)
+  })
+
+  test('no guess of a password can be checked against what Pods tell', async () => {
+    const byTheirKey = (url: string) => ({ ...byOwnSecrets, database: { url } })
+    const told = async (values: Values) => JSON.stringify(podOf(await render(values)))
+    assert.equal(
+      await told(byTheirKey('postgres://berth:1@db/berth')),
+      await told(byTheirKey('postgres://berth:2@db/berth')),
+    )
   })
 
   test('what cannot work is refused with a sentence', async () => {
@@ -287,7 +298,8 @@ describe('deploy/helm/berth', { skip: helm.skip, timeout: 300_000 }, () => {
     assert.match(told, /exec deployment\/rel-berth -- berth password/)
     assert.match(told, /docker login berth\.registry\.example\.com -u berth/)
     assert.match(told, /--selector app\.kubernetes\.io\/name=berth,app\.kubernetes\.io\/instance=rel --output name/)
-    assert.doesNotMatch(told, /trustedProxies/)
+    assert.doesNotMatch(told, /trustedProxies|rollout restart/)
+    assert.match(await notes({ ...byOwnSecrets, database: cluster.database }), /rollout restart deployment\/rel-berth/)
     assert.match(
       await notes({ publicPort: 8443 }),
       /docker login berth\.registry\.example\.com:8443[\s\S]*trustedProxies/,
