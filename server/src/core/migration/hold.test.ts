@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, suite, test } from 'node:test'
-import { openTestDatabase } from '../../../test/database.ts'
+import { setTimeout as pause } from 'node:timers/promises'
+import { createTestDatabase, openTestDatabase } from '../../../test/database.ts'
+import { postgresSkip, testPostgres } from '../../../test/postgres.ts'
 import type { Database } from '../../backends/db/database.ts'
+import { openPostgres } from '../../backends/db/postgres.ts'
+import { openSqlite } from '../../backends/db/sqlite.ts'
 import { manualClock } from '../../base/clock.ts'
 import { isFault } from '../../base/fault.ts'
 import { type Hold, takeHold } from './hold.ts'
@@ -22,9 +26,9 @@ afterEach(async () => {
 const leaseMs = 30_000
 const never = 1_000_000
 
-const take = (renewMs = never): Promise<Hold> =>
+const take = (renewMs = never, from = source): Promise<Hold> =>
   takeHold({
-    ...{ source, target, clock },
+    ...{ source: from, target, clock },
     from: { database: 'old', blobs: 'old blobs' },
     to: { database: 'new', blobs: 'new blobs' },
     signal: new AbortController().signal,
@@ -107,3 +111,48 @@ suite('the hold on a move', () => {
     await hold.release()
   })
 })
+
+suite('a freeze', () => {
+  const databases = [
+    { dialect: 'SQLite', open: async () => ({ db: await openSqlite({ file: ':memory:', clock }) }), skip: false },
+    { dialect: 'PostgreSQL', open: openOnPostgres, skip: postgresSkip },
+  ] as const
+
+  for (const { dialect, open, skip } of databases)
+    test(`on ${dialect} waits for a change under way, which must be moved if it is acknowledged`, {
+      skip,
+    }, async () => {
+      const { db, drop }: OpenedDatabase = await open()
+      const hold = await take(never, db)
+      const begun = Promise.withResolvers<void>()
+      const goOn = Promise.withResolvers<void>()
+      const change = db.write(async (tables) => {
+        begun.resolve()
+        await goOn.promise
+        await tables.insertInto('blobs').values({ digest: 'early', size: 1, created_at: '' }).execute()
+      })
+      try {
+        await begun.promise
+        const frozen = hold.freeze().then(() => blobs(db))
+        await pause(100) // time enough to do it wrong
+        goOn.resolve()
+        await change
+        assert.deepEqual(await frozen, [{ digest: 'early' }])
+      } finally {
+        await hold.release()
+        await db.dispose()
+        await drop?.()
+      }
+    })
+})
+
+interface OpenedDatabase {
+  readonly db: Database
+  readonly drop?: () => Promise<void>
+}
+
+/** Whatever the other tests are on: only there can two write at the same time. */
+async function openOnPostgres(): Promise<OpenedDatabase> {
+  const { name, drop } = await createTestDatabase()
+  return { db: await openPostgres({ server: (await testPostgres()).serverOf(name), clock }), drop }
+}
