@@ -125,7 +125,7 @@ class Connection {
 
   readonly #read = (chunk: Buffer) => {
     const next = this.#body === undefined || this.#body.complete ? chunk : this.#body.take(chunk)
-    if (this.#body?.complete) this.#bodyComplete()
+    if (this.#awake && this.#body?.complete) this.#socket.setTimeout(0)
     if (next === undefined) return
     if (this.#busy) {
       // The next request came before the last was answered. It waits, and with it whatever else the client would send.
@@ -203,10 +203,6 @@ class Connection {
       this.#awake = false
       this.#socket.setTimeout(this.#lane.idleMs)
     }
-  }
-
-  #bodyComplete(): void {
-    if (this.#awake) this.#socket.setTimeout(0)
   }
 
   /** A client that reads no answers gets no further ones. */
