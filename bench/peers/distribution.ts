@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { freePort } from '../../server/test/free-port.ts'
 import { writeManifests, writeRepositories } from '../seed/distribution-layout.ts'
+import { peerOf } from './open-peer.ts'
 import { aptInstall, findProgram, goInstall, versionOf } from './programs.ts'
 import type { FoundProgram, Registry, RegistryKind } from './registry.ts'
 import { serverProcess } from './server-process.ts'
@@ -49,17 +50,10 @@ async function openDistribution(program: string, folder: string): Promise<Regist
   }
   await writeFile(file, JSON.stringify(configuration))
   const server = serverProcess(port, program, ['serve', file], { environment: { OTEL_TRACES_EXPORTER: 'none' } })
-  return {
+  return peerOf(port, server, {
     kind: distribution,
     folder,
-    url: `http://127.0.0.1:${port}`,
-    get group() {
-      return server.group
-    },
-    authorize: async () => undefined,
-    start: server.start,
-    stop: server.stop,
     seedManifests: async (many) => writeManifests(root, many),
     seedRepositories: async (many) => writeRepositories(root, many),
-  }
+  })
 }

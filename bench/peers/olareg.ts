@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { freePort } from '../../server/test/free-port.ts'
 import { writeManifests, writeRepositories } from '../seed/oci-layout.ts'
+import { peerOf } from './open-peer.ts'
 import { findProgram, toolsVariable, versionOf } from './programs.ts'
 import type { Registry, RegistryKind } from './registry.ts'
 import { serverProcess } from './server-process.ts'
@@ -21,17 +22,10 @@ async function openOlareg(program: string, folder: string): Promise<Registry> {
   const port = await freePort()
   const flags = ['--dir', folder, '--addr', '127.0.0.1', '--port', String(port), '--gc-frequency', '-1s']
   const server = serverProcess(port, program, ['serve', ...flags])
-  return {
+  return peerOf(port, server, {
     kind: olareg,
     folder,
-    url: `http://127.0.0.1:${port}`,
-    get group() {
-      return server.group
-    },
-    authorize: async () => undefined,
-    start: server.start,
-    stop: server.stop,
     seedManifests: async (many) => writeManifests(folder, many, 'index of their own'),
     seedRepositories: async (many) => writeRepositories(folder, many),
-  }
+  })
 }

@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { freePort } from '../../server/test/free-port.ts'
 import { writeManifests, writeRepositories } from '../seed/oci-layout.ts'
+import { peerOf } from './open-peer.ts'
 import { findProgram, toolsVariable, versionOf } from './programs.ts'
 import type { Registry, RegistryKind } from './registry.ts'
 import { serverProcess } from './server-process.ts'
@@ -42,17 +43,10 @@ async function openZot(kind: RegistryKind, program: string, folder: string, comm
   }
   await writeFile(file, JSON.stringify(configuration))
   const server = serverProcess(port, program, ['serve', file])
-  return {
+  return peerOf(port, server, {
     kind,
     folder,
-    url: `http://127.0.0.1:${port}`,
-    get group() {
-      return server.group
-    },
-    authorize: async () => undefined,
-    start: server.start,
-    stop: server.stop,
     seedManifests: async (many) => writeManifests(root, many, 'in the index'),
     seedRepositories: async (many) => writeRepositories(root, many),
-  }
+  })
 }
