@@ -21,6 +21,7 @@ export function collectionMetrics(registry: Registry): (run: CollectionRun) => v
     registers,
     aggregator: 'max',
   })
+  finished.remove() // 0 would be a moment in 1970
   const seconds = new Histogram({
     name: 'berth_gc_duration_seconds',
     help: 'How long collections took, those that failed included.',

@@ -6,6 +6,7 @@ import { scrubMetrics } from './scrub-metrics.ts'
 test('metrics › what the scrubber reads, what was damaged, what failed, and how old the oldest reading is', async () => {
   const registry = new Registry()
   const observe = scrubMetrics(registry)
+  assert.doesNotMatch(await registry.metrics(), /^berth_scrub_oldest_timestamp_seconds/m, 'not before it is known')
   observe.read(100)
   observe.read(50)
   observe.damaged()

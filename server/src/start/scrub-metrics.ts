@@ -26,6 +26,7 @@ export function scrubMetrics(registry: Registry): ScrubObserver {
     registers,
     aggregator: 'max',
   })
+  oldest.remove() // 0 would be a moment in 1970
   return {
     read(size) {
       blobs.inc()
