@@ -13,6 +13,7 @@ import { rotateKeys } from './commands/rotate-keys.ts'
 import { start } from './commands/start.ts'
 import { token } from './commands/token.ts'
 import { trust } from './commands/trust.ts'
+import { usage } from './commands/usage.ts'
 
 const commands: readonly CommandDeclaration[] = [
   start,
@@ -21,6 +22,7 @@ const commands: readonly CommandDeclaration[] = [
   password,
   token,
   registry,
+  usage,
   rotateKeys,
   gc,
   fsck,

@@ -12,6 +12,11 @@ suite('text for people', () => {
     assert.equal(formatTable(rows, new Set([1])), 'a       long  x\nlonger     1  y\n          22')
   })
 
+  test('a table may have any number of rows', () => {
+    const rows = Array.from({ length: 200_000 }, () => ['a', 'b'])
+    assert.equal(formatTable(rows, new Set()).length, 200_000 * 5 - 1)
+  })
+
   test('bytes are told in the unit that leaves one to three digits before the point', () => {
     const known = {
       0: '0 B',

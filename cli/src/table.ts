@@ -2,7 +2,9 @@
 
 /** Columns as wide as they need to be, two spaces apart; the named ones are flush right. */
 export function formatTable(rows: readonly (readonly string[])[], right: ReadonlySet<number>): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+  const widths = (rows[0] ?? []).map((_, column) =>
+    rows.reduce((widest, row) => Math.max(widest, row[column]?.length ?? 0), 0),
+  )
   const line = (row: readonly string[]) =>
     row.map((cell, column) =>
       right.has(column) ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0),

@@ -29,6 +29,43 @@ suite('usage', () => {
     assert.deepEqual(await registry.usageOf({ registry: 'other' }), { ...none, blobBytes: layer?.bytes.length })
   })
 
+  test('repositories of one registry by name, with manifests and tags; those that hold nothing are left out', async () => {
+    await using core = await openTestCore()
+    const list = (registry: string) => Array.fromAsync(core.registry.usageByRepository(registry))
+    const [image, other] = [anImage(), anImage()]
+    const index = anIndex([image.manifest])
+    await core.pushImage('b', image, 'v1')
+    await core.pushImage('b', image, 'v2')
+    await core.putManifest('b', index, 'latest')
+    await core.pushImage('gone', other, 'v1')
+    await core.deleteManifest('gone', other.manifest.digest)
+    const blob = aBlob('a layer')
+    await core.registry.pushBlob(at('a'), blob.digest, once(blob.bytes))
+    await core.registry.pushBlob(at('z', 'other'), blob.digest, once(blob.bytes))
+    core.clock.advance(dayMs)
+    await core.collect()
+    await core.registry.pushBlob(at('a'), blob.digest, once(blob.bytes))
+    const b = await core.registry.usageOf(at('b'))
+    assert.deepEqual(await list('berth'), [
+      { repository: 'a', manifests: 0, tags: 0, blobBytes: blob.bytes.length, manifestBytes: 0 },
+      { repository: 'b', manifests: 2, tags: 3, ...b },
+    ])
+    assert.deepEqual(await list('nobody'), [])
+  })
+
+  test('more repositories than a page has › all of them, once', async () => {
+    await using core = await openTestCore()
+    const blob = aBlob('a layer')
+    const names = Array.from({ length: 1_001 }, (_, number) => `r${String(number).padStart(4, '0')}`)
+    await core.registry.pushBlob(at('r0000'), blob.digest, once(blob.bytes))
+    for (const name of names.slice(1)) await core.registry.mountBlob(at(name), blob.digest, 'r0000', () => true)
+    const listed = await Array.fromAsync(core.registry.usageByRepository('berth'))
+    assert.deepEqual(
+      listed.map(({ repository }) => repository),
+      names,
+    )
+  })
+
   test('is nothing again when everything has gone', async () => {
     await using core = await openTestCore()
     const image = anImage()

@@ -15,10 +15,20 @@ export interface Usage {
   readonly manifestBytes: number
 }
 
+export interface RepositoryUsage extends Usage {
+  readonly repository: string
+  readonly manifests: number
+  readonly tags: number
+}
+
 export interface UsageReader {
   /** Of a whole registry, or of one repository. Faults: `repositoryUnknown`, also for a registry that is not there. */
   usageOf(of: { readonly registry: string; readonly repository?: string }): Promise<Usage>
+  /** Of each repository of a registry that holds anything, by name, page after page; each page is of one moment. */
+  usageByRepository(registry: string): AsyncIterable<RepositoryUsage>
 }
+
+const pageRows = 500
 
 /** Writers add to one of so many rows, by chance: on PostgreSQL two that meet on a row make each other repeat. */
 const shards = 8
@@ -46,8 +56,47 @@ export function createUsageReader(db: Database): UsageReader {
         }
       })
     },
+
+    async *usageByRepository(registry) {
+      for (let last = '', full = true; full; ) {
+        const rows = await db.read((tables) => repositoriesAfter(tables, registry, last))
+        for (const { name, manifest_count: manifests, tags, blob_bytes, manifest_bytes } of rows) {
+          const usage = { blobBytes: blob_bytes ?? 0, manifestBytes: manifest_bytes ?? 0 }
+          if (manifests > 0 || usage.blobBytes > 0) yield { repository: name, manifests, tags: tags ?? 0, ...usage }
+        }
+        last = rows.at(-1)?.name ?? ''
+        full = rows.length === pageRows
+      }
+    },
   }
 }
+
+const repositoriesAfter = (tables: Kysely<Tables>, registry: string, last: string) =>
+  tables
+    .selectFrom('registries')
+    .innerJoin('repositories', 'repositories.registry_id', 'registries.id')
+    .where('registries.name', '=', registry)
+    .where('repositories.name', '>', last)
+    .orderBy('repositories.name')
+    .limit(pageRows)
+    .select(({ selectFrom }) => {
+      const counted = selectFrom('repository_usage as counted').whereRef(
+        'counted.repository_id',
+        '=',
+        'repositories.id',
+      )
+      return [
+        'repositories.name',
+        'repositories.manifest_count',
+        selectFrom('tags')
+          .whereRef('tags.repository_id', '=', 'repositories.id')
+          .select(({ fn }) => fn.countAll<number>().as('count'))
+          .as('tags'),
+        counted.select(({ fn }) => fn.sum<number>('counted.blob_bytes').as('sum')).as('blob_bytes'),
+        counted.select(({ fn }) => fn.sum<number>('counted.manifest_bytes').as('sum')).as('manifest_bytes'),
+      ]
+    })
+    .execute()
 
 interface Addition {
   readonly of: number
