@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, suite, test } from 'node:test'
@@ -29,6 +29,11 @@ suite('the command line', () => {
       assert.match(stdout, new RegExp(`^  ${command} `, 'm'))
     const help = berth(['start', '--help']).stdout
     for (const name of Object.keys(variables)) assert.match(help, new RegExp(`--${name} [<[]`))
+  })
+
+  test('tells its version', () => {
+    const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '..', 'package.json'), 'utf8'))
+    assert.deepEqual(berth(['--version']), { status: 0, stdout: `${version}\n`, stderr: '' })
   })
 
   test('ends with 2 and a sentence for a wrong command line', async (t) => {

@@ -1,4 +1,5 @@
 /** The command line: `berth <command>`. What the commands do is in `commands/`; here they become commander's. */
+import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { type CommandDeclaration, CommandError, usageExitCode } from './command.ts'
 import { backup } from './commands/backup.ts'
@@ -31,10 +32,15 @@ const commands: readonly CommandDeclaration[] = [
   health,
 ]
 
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+
 /** args: without the program's name. Returns the exit code once the command has ended. */
 export async function main(args: readonly string[]): Promise<number> {
   let exitCode = 0
-  const program = new Command('berth').description('An Azure Container Registry that you run yourself.').exitOverride()
+  const program = new Command('berth')
+    .description('An Azure Container Registry that you run yourself.')
+    .version(version, '--version', 'print the version')
+    .exitOverride()
   for (const declaration of commands) {
     const command = program.command(declaration.name).summary(declaration.summary).description(declaration.summary)
     if (declaration.rest !== undefined) command.argument(declaration.rest)

@@ -116,6 +116,16 @@ suite('berth gc', () => {
     await assert.rejects(core.registry.getManifest(place, { digest: pushed.digest }))
   })
 
+  test('--upload-expiry › abandoned uploads go after it; else after that of the server', async (t) => {
+    await core.registry.startUpload(place)
+    const updated_at = new Date(Date.now() - 120_000).toISOString()
+    await core.db.write((tables) => tables.updateTable('upload_sessions').set({ updated_at }).execute())
+    assert.equal((await gc(t)).stdout, 'There was nothing to remove.\n')
+    const { code, stdout } = await gc(t, '--upload-expiry', '1m')
+    assert.equal(code, 0)
+    assert.match(stdout, /^abandoned upload +1 +0 B +no sign of life for 1m$/m)
+  })
+
   test('a wrong duration, or --older-than alone › a sentence, exit code 2', async (t) => {
     const wrong = await gc(t, '--grace', '1 day')
     const stderr = 'berth: --grace: must be a duration such as 30s, 10m, 24h or 7d\n'

@@ -36,7 +36,7 @@ export const gc: CommandDeclaration = {
     },
     { flags: '--verbose', description: 'every single thing, not only how many' },
     { flags: '--json', description: 'one JSON object a line: each thing with --verbose, then the sums' },
-    ...settingOptions(['data', 'database', 'secret-key', 'blobs', 'config']),
+    ...settingOptions(['data', 'database', 'secret-key', 'blobs', 'upload-expiry', 'config']),
   ],
   async run(given) {
     const { 'dry-run': dryRun = false, verbose = false, json = false } = switchesOf(given)
