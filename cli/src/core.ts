@@ -1,15 +1,14 @@
 /** The data behind a server, for commands on the same machine; it may be running meanwhile. */
-import { existsSync } from 'node:fs'
 import type { Core } from '@berth/server/app.ts'
+import { noDataFolder } from '@berth/server/base/data-folder.ts'
 import { isFault } from '@berth/server/base/fault.ts'
 import type { Config } from '@berth/server/config/config.ts'
 import { CommandError } from './command.ts'
 
-/** Throws a `CommandError` where no server has ever been started. */
+/** Throws a `CommandError` where no server has ever been started, or its data cannot be read. */
 export async function withCore<T>(config: Config, work: (core: Core) => Promise<T>): Promise<T> {
-  if (config.db.kind === 'sqlite' && !existsSync(config.db.file)) {
-    throw new CommandError(`${config.dataFolder} is not the data folder of a server; name it with --data`)
-  }
+  const reason = config.db.kind === 'sqlite' ? noDataFolder(config.dataFolder, config.db.file) : undefined
+  if (reason !== undefined) throw new CommandError(reason)
   const { createCore } = await import('@berth/server/app.ts')
   const { keysOf } = await import('@berth/server/start/prepare.ts')
   const openCore = async () => createCore(config, await keysOf(config))

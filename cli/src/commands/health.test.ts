@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer as createSocketServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
@@ -47,6 +47,43 @@ suite('berth health', () => {
       const said = await run(t, ['health', '--data', data, '--http', scheme, '--port', String(port)])
       assert.deepEqual(said, { code: 1, stdout: '', stderr })
     }
+  })
+
+  test('a folder of no server, and no port › a sentence and 1', async (t) => {
+    const stderr = `berth: ${data} is not the data folder of a server; name it with --data\n`
+    assert.deepEqual(await run(t, ['health', '--data', data]), { code: 1, stdout: '', stderr })
+  })
+
+  for (const scheme of ['http', 'https']) {
+    test(`one that accepts and says nothing (${scheme}) › five seconds in all`, async (t) => {
+      const sockets: Socket[] = []
+      const silent = createSocketServer((socket) => sockets.push(socket.on('error', () => undefined)))
+      await once(silent.listen(0, '127.0.0.1'), 'listening')
+      t.after(() => {
+        for (const socket of sockets) socket.destroy()
+        silent.close()
+      })
+      const { port } = silent.address() as AddressInfo
+      const began = performance.now()
+      const flags = ['--data', data, '--http', scheme === 'http' ? 'yes' : 'no', '--port', String(port)]
+      const stderr = `berth: 127.0.0.1:${port} does not answer (no answer within 5 s)\n`
+      assert.deepEqual(await run(t, ['health', ...flags]), { code: 1, stdout: '', stderr })
+      assert.ok(performance.now() - began < 7_500, `${performance.now() - began} ms`)
+    })
+  }
+
+  test('one whose answer does not end › five seconds in all', async (t) => {
+    const slow = createServer((_, response) => {
+      const ticker = setInterval(() => response.write('.'), 500)
+      response.on('close', () => clearInterval(ticker))
+    })
+    await once(slow.listen(0, '127.0.0.1'), 'listening')
+    t.after(() => slow.close())
+    const { port } = slow.address() as AddressInfo
+    const began = performance.now()
+    const said = await run(t, ['health', '--data', data, '--http', '--port', String(port)])
+    assert.deepEqual([said.code, said.stdout], [1, ''])
+    assert.ok(performance.now() - began < 7_500, `${performance.now() - began} ms`)
   })
 
   test('reaches a server that listens on every address by this machine’s own', () => {

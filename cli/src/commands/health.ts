@@ -1,6 +1,8 @@
 import http from 'node:http'
 import https from 'node:https'
+import { noDataFolder } from '@berth/server/base/data-folder.ts'
 import type { Config } from '@berth/server/config/config.ts'
+import { lastStartFile } from '@berth/server/start/last-start.ts'
 import { type CommandDeclaration, CommandError, settingOptions } from '../command.ts'
 import { configOfServer } from '../config.ts'
 
@@ -12,7 +14,12 @@ export const health: CommandDeclaration = {
   summary: 'Ask the server of the data folder whether it is ready; the exit code tells (0 or 1).',
   options: settingOptions(['data', 'host', 'port', 'http', 'config']),
   async run(given) {
-    const url = readinessUrl(configOfServer(given))
+    const config = configOfServer(given)
+    // Whoever names the port knows where the server is.
+    const reason =
+      given.options.port === undefined ? noDataFolder(config.dataFolder, lastStartFile(config.dataFolder)) : undefined
+    if (reason !== undefined) throw new CommandError(reason)
+    const url = readinessUrl(config)
     const { status, text } = await ask(url).catch((error: NodeJS.ErrnoException) => {
       throw new CommandError(`${url.host} does not answer (${error.code ?? error.message})`, 1, { cause: error })
     })
@@ -32,7 +39,7 @@ export function readinessUrl({ host, port, tls }: Pick<Config, 'host' | 'port' |
 function ask(url: URL): Promise<{ status: number | undefined; text: string }> {
   return new Promise((resolve, reject) => {
     // Nothing secret is sent, and whoever can answer in the server's place on this machine can do so with its certificate.
-    const options = { agent: false, rejectUnauthorized: false, timeout: timeoutMs }
+    const options = { agent: false, rejectUnauthorized: false }
     const request = (url.protocol === 'http:' ? http : https).get(url, options, (response) => {
       let text = ''
       response.setEncoding('utf8').on('data', (part: string) => {
@@ -40,7 +47,8 @@ function ask(url: URL): Promise<{ status: number | undefined; text: string }> {
       })
       response.on('error', reject).on('end', () => resolve({ status: response.statusCode, text: text.trim() }))
     })
-    request.on('timeout', () => request.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)))
-    request.on('error', reject)
+    // Of everything together: the connection, the handshake, the answer.
+    const timer = setTimeout(() => request.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs)
+    request.on('error', reject).on('close', () => clearTimeout(timer))
   })
 }

@@ -40,10 +40,7 @@ export interface BackupFolder extends Disposable {
  * folder, or is in use by another backup or by a server.
  */
 export async function openBackupFolder(path: string, dataFolder: string): Promise<BackupFolder> {
-  if (liesIn(await realPathOf(dataFolder), await realPathOf(path)))
-    throw new BackupError(`${path} lies in the data folder, and would be lost with it`)
-  await ensureFolder(path)
-  const lock = await takeFolder(path)
+  const lock = await makeAndTake(path, dataFolder)
   try {
     return {
       path,
@@ -56,6 +53,31 @@ export async function openBackupFolder(path: string, dataFolder: string): Promis
     throw error
   }
 }
+
+async function makeAndTake(path: string, dataFolder: string): Promise<FolderLock> {
+  try {
+    if (liesIn(await realPathOf(dataFolder), await realPathOf(path)))
+      throw new BackupError(`${path} lies in the data folder, and would be lost with it`)
+    await ensureFolder(path)
+    return await takeFolder(path)
+  } catch (error) {
+    if (error instanceof BackupError) throw error
+    throw new BackupError(`no backup can be in ${path}: ${reasonOf(error as NodeJS.ErrnoException)}`, { cause: error })
+  }
+}
+
+/** Of what the operator may meet with a folder, in words. */
+const reasons: Readonly<Record<string, string>> = {
+  ENOTDIR: 'it is not a folder, or below what is none',
+  ENOENT: 'it cannot be made there',
+  EACCES: 'this user may not write there',
+  EPERM: 'this user may not write there',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'the disk is full',
+}
+
+/** An error without a code is `ensureFolder`'s own. */
+const reasonOf = ({ code = 'ENOENT', message }: NodeJS.ErrnoException): string => reasons[code] ?? message
 
 /** Where a path leads, of which the last names may not be there yet. */
 async function realPathOf(path: string): Promise<string> {

@@ -7,13 +7,13 @@
  *
  * The copy is whole at every moment: blobs are added, then the database takes its place, then what it does not name goes.
  */
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { BlobStore } from '../backends/blobs/blob-store.ts'
 import type { Database } from '../backends/db/database.ts'
 import { copySqlite, DamagedDatabase, replaceSqlite } from '../backends/db/sqlite-copy.ts'
 import { openBlobStore, openDatabase } from '../backends/open.ts'
 import { systemClock } from '../base/clock.ts'
+import { noDataFolder } from '../base/data-folder.ts'
 import { timestamp } from '../base/timestamp.ts'
 import type { Config } from '../config/config.ts'
 import { usualSecretKey } from '../config/load.ts'
@@ -53,7 +53,8 @@ export async function backUp(options: BackupOptions): Promise<BackupReport> {
   const { config, folder, withSecrets } = options
   if (config.db.kind !== 'sqlite')
     throw new BackupError('the database is PostgreSQL, which has tools of its own for this; see docs/operations.md')
-  if (!existsSync(config.db.file)) throw new BackupError(`${config.dataFolder} is not the data folder of a server`)
+  const reason = noDataFolder(config.dataFolder, config.db.file)
+  if (reason !== undefined) throw new BackupError(reason)
   using target = await openBackupFolder(folder, config.dataFolder)
   await using stores = await openStores(config, target)
 

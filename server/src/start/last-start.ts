@@ -31,7 +31,7 @@ const lastStartSchema = z.object({
 
 export type LastStart = z.infer<typeof lastStartSchema>
 
-const fileOf = (dataFolder: string) => join(dataFolder, 'last-start.json')
+export const lastStartFile = (dataFolder: string) => join(dataFolder, 'last-start.json')
 
 export async function writeLastStart(config: Config): Promise<void> {
   const { dataFolder, secretKey, host, port, domain, publicPort, tls, db, blobs, collection } = config
@@ -47,13 +47,13 @@ export async function writeLastStart(config: Config): Promise<void> {
     'gc-grace': formatDuration(collection.graceMs),
     'upload-expiry': formatDuration(collection.uploadExpiryMs),
   }
-  await writeWhole(fileOf(dataFolder), `${JSON.stringify(last, null, 2)}\n`)
+  await writeWhole(lastStartFile(dataFolder), `${JSON.stringify(last, null, 2)}\n`)
 }
 
 /** Undefined where nothing was ever started, or the file is not what a start writes. */
 export function readLastStart(dataFolder: string): LastStart | undefined {
   try {
-    return lastStartSchema.safeParse(JSON.parse(readFileSync(fileOf(dataFolder), 'utf8'))).data
+    return lastStartSchema.safeParse(JSON.parse(readFileSync(lastStartFile(dataFolder), 'utf8'))).data
   } catch {
     return undefined // absent or damaged: it only saves typing
   }

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import type { Database } from '../backends/db/database.ts'
 import { checkBlobs, openBlobStore, openDatabase } from '../backends/open.ts'
 import { systemClock } from '../base/clock.ts'
+import { noDataFolder } from '../base/data-folder.ts'
 import { loadKeys } from '../base/secret-key.ts'
 import { formatBlobsUrl } from '../config/blobs-url.ts'
 import type { Config } from '../config/config.ts'
@@ -68,8 +69,8 @@ export function placeOf({ db, blobs }: Pick<Kept, 'db' | 'blobs'>): Place {
 }
 
 function checkPlaces(from: Kept, to: Kept | undefined): void {
-  if (from.db.kind === 'sqlite' && !existsSync(from.db.file))
-    throw new MigrationError(`${from.dataFolder} is not the data folder of a server; name it with --data`)
+  const reason = from.db.kind === 'sqlite' ? noDataFolder(from.dataFolder, from.db.file) : undefined
+  if (reason !== undefined) throw new MigrationError(reason)
   if (to !== undefined && placeOf(from).database === placeOf(to).database)
     throw new MigrationError(`${placeOf(to).database} is where everything is already; name another database`)
 }

@@ -5,7 +5,7 @@
 import type { Selectable } from 'kysely'
 import type { BlobsTable } from '../../backends/db/tables/blobs.ts'
 import { timestamp } from '../../base/timestamp.ts'
-import { storedDigest } from '../registry/blobs.ts'
+import { storedDigest } from '../registry/stored-digest.ts'
 import { copyBytes, isProved } from './blob-bytes.ts'
 import { putRows, removeRows } from './copy-rows.ts'
 import { differencesOf } from './differences.ts'

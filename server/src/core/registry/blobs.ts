@@ -1,5 +1,5 @@
 /** Blobs as repositories see them: a digest that is linked to the repository, or nothing. */
-import { type Digest, parseDigest } from '@berth/oci'
+import type { Digest } from '@berth/oci'
 import type { Kysely } from 'kysely'
 import type { BlobStore } from '../../backends/blobs/blob-store.ts'
 import type { Database } from '../../backends/db/database.ts'
@@ -91,11 +91,4 @@ async function hasSource(
     .limit(mountCandidates)
   if (from !== undefined) sources = sources.where('repositories.name', '=', from)
   return (await sources.execute()).some(({ name }) => mayPull(name))
-}
-
-/** For digests read back from our own tables. */
-export function storedDigest(text: string): Digest {
-  const digest = parseDigest(text)
-  if (digest === undefined) throw new Error(`the database holds a malformed digest: ${text}`)
-  return digest
 }

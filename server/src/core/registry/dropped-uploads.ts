@@ -5,7 +5,7 @@ import type { Database } from '../../backends/db/database.ts'
 import type { Tables } from '../../backends/db/tables/index.ts'
 import type { Clock } from '../../base/clock.ts'
 import { timestamp } from '../../base/timestamp.ts'
-import { storedDigest } from './blobs.ts'
+import { storedDigest } from './stored-digest.ts'
 
 export interface UnfinishedUpload {
   readonly id: string

@@ -6,8 +6,8 @@ import { fixedQuery } from '../../backends/db/fixed-query.ts'
 import type { Tables } from '../../backends/db/tables/index.ts'
 import type { ManifestsTable } from '../../backends/db/tables/manifests.ts'
 import { Fault } from '../../base/fault.ts'
-import { storedDigest } from './blobs.ts'
 import { findRepository, type Place, repositoryAt } from './place.ts'
+import { storedDigest } from './stored-digest.ts'
 
 /** limit: entries at most; last: begin after this one, which need not exist. */
 export interface PageRequest {

@@ -4,8 +4,8 @@ import type { Kysely } from 'kysely'
 import type { Tables } from '../../backends/db/tables/index.ts'
 import { batches } from '../../base/batches.ts'
 import { Fault } from '../../base/fault.ts'
-import { storedDigest } from './blobs.ts'
 import type { Place } from './place.ts'
+import { storedDigest } from './stored-digest.ts'
 
 /**
  * Config, layers and children must be in the same repository. Not needed: the subject (either order is allowed) and

@@ -4,9 +4,9 @@ import type { Database } from '../../backends/db/database.ts'
 import { fixedQuery } from '../../backends/db/fixed-query.ts'
 import { BoundedBytes } from '../../base/bounded-bytes.ts'
 import { Fault } from '../../base/fault.ts'
-import { storedDigest } from './blobs.ts'
 import { isNamed } from './manifest-rows.ts'
 import { type Place, repositoryAt } from './place.ts'
+import { storedDigest } from './stored-digest.ts'
 
 export type Reference = { readonly digest: Digest } | { readonly tag: string }
 

@@ -17,7 +17,6 @@ import { batches } from '../../base/batches.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { timestamp } from '../../base/timestamp.ts'
-import { storedDigest } from './blobs.ts'
 import { platformOf } from './image-platform.ts'
 import { useLinks } from './links.ts'
 import { requireContent } from './manifest-content.ts'
@@ -26,6 +25,7 @@ import { finishRemovals, removeIfGoing, removeManifest } from './manifest-remova
 import { factsOf, type ManifestFacts, namedBy } from './manifest-rows.ts'
 import { needChildren, needManifest, renewManifest, reviewManifest } from './needed-manifests.ts'
 import { ensureRepository, findRepository, type Place } from './place.ts'
+import { storedDigest } from './stored-digest.ts'
 import { addToRegistry, addToRepository } from './usage.ts'
 
 export interface PushedManifest {

@@ -25,9 +25,9 @@
  */
 import type { ExpressionBuilder, Kysely } from 'kysely'
 import type { Tables } from '../../../backends/db/tables/index.ts'
-import { storedDigest } from '../blobs.ts'
 import { thenBreathe } from '../breath.ts'
 import { isLinked, isNamed, unlinkBlobs } from '../links.ts'
+import { storedDigest } from '../stored-digest.ts'
 import { type Batch, type Cutoffs, type Garbage, inGroups, inOrder, type Parts, planned, type Step } from './step.ts'
 import { isAbandoned } from './uploads.ts'
 

@@ -2,7 +2,7 @@
 import type { Digest } from '@berth/oci'
 import type { BlobStore } from '../../../backends/blobs/blob-store.ts'
 import type { Database } from '../../../backends/db/database.ts'
-import { storedDigest } from '../blobs.ts'
+import { storedDigest } from '../stored-digest.ts'
 
 const mostWitnesses = 20
 
