@@ -7,7 +7,13 @@ import { type FoundClient, file, hostName, nodeProgram, program } from './find.t
 export type Source =
   | { readonly kind: 'apt'; readonly package: string }
   | { readonly kind: 'go'; readonly module: string; readonly version: string }
-  | { readonly kind: 'npm'; readonly package: string; readonly version: string }
+  /** overrides: versions of what it depends on, by name. */
+  | {
+      readonly kind: 'npm'
+      readonly package: string
+      readonly version: string
+      readonly overrides?: Readonly<Record<string, string>>
+    }
   /** Delivered by no package registry: from PATH, or unpacked from the folder of binaries beside the repository. */
   | { readonly kind: 'binaries' }
 
@@ -60,7 +66,13 @@ export const catalog = [
   // A service like the one before it, with a few hundred dependencies that nothing else here needs.
   {
     name: 'azurite',
-    source: { kind: 'npm', package: 'azurite', version: '3.37.0' },
+    source: {
+      kind: 'npm',
+      package: 'azurite',
+      version: '3.37.0',
+      // It only sends telemetry, which tests switch off; the newest version is not in every copy of the registry.
+      overrides: { applicationinsights: '2.9.8' },
+    },
     find: nodeProgram('azurite', 'dist/src/blob/main.js'),
   },
   { name: 'oras', source: { kind: 'binaries' }, find: program('oras', 'version') },

@@ -137,7 +137,8 @@ const installNodePackage: Installer = async ([source]) => {
   if (!npm) return 'not installed, and there is no npm to fetch it with'
   const folder = join(clientPackagesFolder, source.package)
   await mkdir(folder, { recursive: true })
-  await writeFile(join(folder, 'package.json'), '{ "private": true }\n') // else npm looks for one further up
+  // Without it npm looks for one further up.
+  await writeFile(join(folder, 'package.json'), JSON.stringify({ private: true, overrides: source.overrides ?? {} }))
   const wanted = `${source.package}@${source.version}`
   console.log(`npm install ${wanted}`)
   await run(npm, ['install', '--ignore-scripts', '--no-audit', '--no-fund', wanted], {
