@@ -25,10 +25,11 @@
  */
 import type { ExpressionBuilder, Kysely } from 'kysely'
 import type { Tables } from '../../../backends/db/tables/index.ts'
+import { batches } from '../../../base/batches.ts'
 import { thenBreathe } from '../breath.ts'
 import { isLinked, isNamed, unlinkBlobs } from '../links.ts'
 import { storedDigest } from '../stored-digest.ts'
-import { type Batch, type Cutoffs, type Garbage, inGroups, inOrder, type Parts, planned, type Step } from './step.ts'
+import { type Batch, type Cutoffs, type Garbage, inOrder, type Parts, planned, type Step } from './step.ts'
 import { isAbandoned } from './uploads.ts'
 
 interface UnusedLink {
@@ -39,6 +40,7 @@ interface UnusedLink {
 
 /** How many go in one transaction: no files are moved in it. */
 const linksTogether = 100
+const filesTogether = 50
 
 /** Links that no manifest of their repository has named for the grace. Their bytes are what the next step is about. */
 export function unusedLinks({ db, signal }: Parts, cutoffs: Cutoffs): Step<UnusedLink> {
@@ -95,7 +97,7 @@ export function unusedLinks({ db, signal }: Parts, cutoffs: Cutoffs): Step<Unuse
   }
 
   async function* carryOut(work: readonly UnusedLink[]): AsyncGenerator<Garbage[]> {
-    for (const group of inGroups(work, linksTogether)) {
+    for (const group of batches(work, linksTogether)) {
       if (signal.aborted) return
       yield await thenBreathe(() => unlink(group))
     }
@@ -168,7 +170,7 @@ export function unlinkedBlobs({ db, store, signal }: Parts, cutoffs: Cutoffs): S
 
   async function* carryOut(work: readonly Garbage[]): AsyncGenerator<Garbage[]> {
     await db.makeDurable()
-    for (const group of inGroups(work, store.deletesTogether)) {
+    for (const group of batches(work, store.deletesTogether ?? filesTogether)) {
       if (signal.aborted) return
       yield await thenBreathe(() => remove(group))
       await store.freed?.()

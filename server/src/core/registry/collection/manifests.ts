@@ -2,6 +2,7 @@
 import type { Kysely } from 'kysely'
 import type { Database } from '../../../backends/db/database.ts'
 import type { Tables } from '../../../backends/db/tables/index.ts'
+import { batches } from '../../../base/batches.ts'
 import { timestamp } from '../../../base/timestamp.ts'
 import { thenBreathe } from '../breath.ts'
 import { finishRemovals, type ManifestRow, type Removed, removeManifest } from '../manifest-removal.ts'
@@ -164,7 +165,7 @@ const mostTogether = 8
 /** Each group is of one repository. */
 function* fewTogether(work: readonly Untagged[]): Generator<Untagged[], void, undefined> {
   for (const some of Map.groupBy(work, ({ repository }) => repository.id).values()) {
-    for (let start = 0; start < some.length; start += mostTogether) yield some.slice(start, start + mostTogether)
+    yield* batches(some, mostTogether)
   }
 }
 

@@ -62,9 +62,8 @@ export interface Cutoffs {
   readonly untagged: string | undefined
 }
 
-/** How much is looked for at once, and how much goes in one transaction. */
+/** How much is looked for at once. */
 export const planned = 200
-const together = 50
 
 /** How much is put in order at a time. */
 const ordered = 4_000
@@ -95,9 +94,4 @@ function sorted<Work>(work: readonly Work[], keyOf: (work: Work) => string): Wor
     .map((item) => ({ key: keyOf(item), item }))
     .sort((one, other) => (one.key < other.key ? -1 : 1))
     .map(({ item }) => item)
-}
-
-/** As many as go in one transaction. */
-export function* inGroups<T>(items: readonly T[], size = together): Generator<T[], void, undefined> {
-  for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size)
 }
