@@ -1,6 +1,5 @@
 /** Makes commits durable off the main thread, many at a time. */
-import { close, fdatasync, open } from 'node:fs'
-import { promisify } from 'node:util'
+import { closeFile, type Descriptor, openFile, syncFile } from '../../base/descriptor.ts'
 import { Fault } from '../../base/fault.ts'
 
 /**
@@ -16,20 +15,20 @@ import { Fault } from '../../base/fault.ts'
  * The log lives as long as any connection does. No lock of SQLite is on the log, so closing our descriptor drops none.
  */
 export class WalSync {
-  readonly #descriptor: number
+  readonly #descriptor: Descriptor
   #running: Promise<void> = Promise.resolve()
   #next: Promise<void> | undefined
   readonly #onBroken: (error: unknown) => void
   #failure: { readonly error: unknown } | undefined
 
-  private constructor(descriptor: number, onBroken: (error: unknown) => void) {
+  private constructor(descriptor: Descriptor, onBroken: (error: unknown) => void) {
     this.#descriptor = descriptor
     this.#onBroken = onBroken
   }
 
   /** file: the database; it must be open in WAL mode already. onBroken: called once, with the error of the sync. */
   static async open(file: string, onBroken: (error: unknown) => void): Promise<WalSync> {
-    return new WalSync(await promisify(open)(`${file}-wal`, 'r+'), onBroken)
+    return new WalSync(await openFile(`${file}-wal`, 'r+'), onBroken)
   }
 
   /**
@@ -44,7 +43,7 @@ export class WalSync {
 
   /** To be called when no sync is under way any more. */
   async close(): Promise<void> {
-    await promisify(close)(this.#descriptor)
+    closeFile(this.#descriptor)
   }
 
   /** Faults: `unavailable` after a sync that failed. To be asked before a commit, so that it is not made in vain. */
@@ -64,18 +63,11 @@ export class WalSync {
 
   async #syncLog(): Promise<void> {
     try {
-      await this.#syncData()
+      await syncFile(this.#descriptor)
     } catch (error) {
       this.#failure = { error }
       this.#onBroken(error)
     }
     this.checkUsable()
-  }
-
-  /** Without `promisify`, which makes a function with a prototype of its own each time. */
-  #syncData(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      fdatasync(this.#descriptor, (error) => (error ? reject(error) : resolve()))
-    })
   }
 }
