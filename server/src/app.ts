@@ -25,7 +25,6 @@ import { createScrubber, type Scrubber } from './core/registry/integrity/scrub.t
 import { createRegistry, type Registry } from './core/registry/registry.ts'
 import { addressList } from './http/address-list.ts'
 import { createClientView } from './http/authority.ts'
-import { smallBodyMs } from './http/body.ts'
 import { createHostRules, type HostRules } from './http/hosts.ts'
 import type { ReplyHeaders } from './http/reply.ts'
 import type { HttpRequest } from './http/request.ts'
@@ -137,7 +136,6 @@ export async function createApp(
     log,
     logsRequests: requestLevels.has(config.log.level),
     observe,
-    smallBodyTimeoutMs: smallBodyMs,
   })
   return { ...core, handler }
 }

@@ -9,6 +9,7 @@ import type { Log } from '../base/log.ts'
 import type { Scope } from '../base/scope.ts'
 import { answerOf } from './answer.ts'
 import type { ClientView, Connection } from './authority.ts'
+import { smallBodyMs } from './body.ts'
 import { nodeTransport } from './node-transport.ts'
 import type { Plane } from './plane.ts'
 import type { Reply, ReplyHeaders } from './reply.ts'
@@ -28,7 +29,6 @@ export interface ServerParts {
   /** Whether a request that went well gets a line in the log. */
   readonly logsRequests: boolean
   readonly observe: (exchange: Exchange) => void
-  readonly smallBodyTimeoutMs: number
 }
 
 /** What is known about an exchange when it is over. */
@@ -61,7 +61,7 @@ export function createHandler(parts: ServerParts): Handler {
     return served
   }
   return {
-    handle: (message, response) => void serve(nodeTransport(message, response, parts.smallBodyTimeoutMs)),
+    handle: (message, response) => void serve(nodeTransport(message, response, smallBodyMs)),
     serve,
     async settled() {
       await Promise.allSettled(running)
