@@ -1,5 +1,5 @@
 /** The command line: `berth <command>`. What the commands do is in `commands/`; here they become commander's. */
-import { readFileSync } from 'node:fs'
+import { version } from '@berth/server/base/version.ts'
 import { Command, CommanderError } from 'commander'
 import { type CommandDeclaration, CommandError, usageExitCode } from './command.ts'
 import { backup } from './commands/backup.ts'
@@ -31,8 +31,6 @@ const commands: readonly CommandDeclaration[] = [
   migrate,
   health,
 ]
-
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
 
 /** args: without the program's name. Returns the exit code once the command has ended. */
 export async function main(args: readonly string[]): Promise<number> {

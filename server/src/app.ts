@@ -1,6 +1,5 @@
 /** Composition root: configuration in, running server out; the only file that sees every part. */
 
-import { createRequire } from 'node:module'
 import type { BlobStore } from './backends/blobs/blob-store.ts'
 import type { StoreCall } from './backends/blobs/object-retries.ts'
 import type { Database } from './backends/db/database.ts'
@@ -12,6 +11,7 @@ import type { Log } from './base/log.ts'
 import { nodeName } from './base/node-name.ts'
 import { sealerOf } from './base/seal.ts'
 import type { Keys } from './base/secret-key.ts'
+import { version } from './base/version.ts'
 import type { Config } from './config/config.ts'
 import { type Access, createAccess, type Door } from './core/access/access.ts'
 import { createAuthorizationReader } from './core/access/credential.ts'
@@ -156,8 +156,6 @@ function commonHeaders(config: Config): ReplyHeaders {
       : { 'Strict-Transport-Security': 'max-age=31536000; includeSubDomains' }),
   }
 }
-
-const { version } = createRequire(import.meta.url)('../package.json') as { version: string }
 
 /** Answers what everybody may read; the cause goes to the log. */
 async function findTroubles(db: Database, log: Log): Promise<Record<string, string>> {
