@@ -5,7 +5,7 @@ import { checkBlobs, openBlobStore, openDatabase } from '../backends/open.ts'
 import { systemClock } from '../base/clock.ts'
 import { noDataFolder } from '../base/data-folder.ts'
 import { loadKeys } from '../base/secret-key.ts'
-import { formatBlobsUrl } from '../config/blobs-url.ts'
+import { placeOfBlobs } from '../config/blobs-place.ts'
 import type { Config } from '../config/config.ts'
 import { formatDatabaseUrl } from '../config/database-url.ts'
 import type { Place } from '../core/migration/hold.ts'
@@ -64,7 +64,7 @@ export async function undoKept(
 export function placeOf({ db, blobs }: Pick<Kept, 'db' | 'blobs'>): Place {
   return {
     database: db.kind === 'sqlite' ? db.file : formatDatabaseUrl({ ...db, passfile: '' }),
-    blobs: blobs.kind === 'filesystem' ? blobs.folder : blobs.kind === 'memory' ? 'memory' : formatBlobsUrl(blobs),
+    blobs: placeOfBlobs(blobs),
   }
 }
 

@@ -12,7 +12,7 @@ import { nodeName } from '../base/node-name.ts'
 import { postgresName } from '../base/postgres-name.ts'
 import { sealerOf } from '../base/seal.ts'
 import { createSecret, type Keys, loadKeys } from '../base/secret-key.ts'
-import { formatBlobsUrl } from '../config/blobs-url.ts'
+import { placeOfBlobs } from '../config/blobs-place.ts'
 import type { Config, DbConfig } from '../config/config.ts'
 import { createSigningKeys } from '../core/access/signing-keys.ts'
 import { foundFirstTenant, isTenant, isUnused } from '../core/directory/founding.ts'
@@ -198,9 +198,8 @@ async function requireStore(db: Database, { db: named, blobs }: Config): Promise
   } finally {
     await store.dispose()
   }
-  const place = blobs.kind === 'filesystem' ? blobs.folder : formatBlobsUrl(blobs)
   throw new StartError(
-    `cannot start: ${place} has none of the blobs that ${nameOf(named)} was last known to have: is it the right place, and mounted? ` +
+    `cannot start: ${placeOfBlobs(blobs)} has none of the blobs that ${nameOf(named)} was last known to have: is it the right place, and mounted? ` +
       'If they are lost, `berth fsck --repair` counts them as not there',
   )
 }
