@@ -1,7 +1,9 @@
 /** Whether a blob is what its row says it is, and the mark on one that is not. */
 import type { Digest } from '@berth/oci'
+import type { Kysely } from 'kysely'
 import type { BlobStore } from '../../../backends/blobs/blob-store.ts'
 import type { Database } from '../../../backends/db/database.ts'
+import type { Tables } from '../../../backends/db/tables/index.ts'
 import type { Clock } from '../../../base/clock.ts'
 import { timestamp } from '../../../base/timestamp.ts'
 import { examineBlob, type ReadingOptions, type StoredBytes } from './examine-blob.ts'
@@ -20,6 +22,10 @@ export interface BlobState {
   readonly row: BlobRow
   readonly bytes: StoredBytes
 }
+
+/** Nobody can read the others; a push, which alone would change that, proves the bytes. */
+export const readableBlobs = (tables: Kysely<Tables>) =>
+  tables.selectFrom('blobs').where('damaged_at', 'is', null).where('unlinked_since', 'is', null)
 
 const mostTries = 5
 

@@ -14,7 +14,7 @@ import type { Clock } from '../../../base/clock.ts'
 import { timestamp } from '../../../base/timestamp.ts'
 import { storedDigest } from '../stored-digest.ts'
 import { BadInARow, mostInARow } from './bad-in-a-row.ts'
-import { type BlobState, damageOf, linkedFrom, lookAtBlob, markDamaged } from './damage.ts'
+import { type BlobState, damageOf, linkedFrom, lookAtBlob, markDamaged, readableBlobs } from './damage.ts'
 import { pages, unlessRefused } from './finding.ts'
 import { isStoreThere } from './store-witness.ts'
 
@@ -101,7 +101,7 @@ export function createScrubber(db: Database, store: BlobStore, clock: Clock): Sc
     },
 
     async oldest() {
-      const [row] = await db.read((tables) => readable(tables).limit(1).select('scrubbed_at').execute())
+      const [row] = await db.read((tables) => oldestFirst(tables).limit(1).select('scrubbed_at').execute())
       return row && new Date(row.scrubbed_at)
     },
   }
@@ -114,7 +114,7 @@ export function createScrubber(db: Database, store: BlobStore, clock: Clock): Sc
       db.read(async (tables) => {
         const plan = planScrub(await storedTotal(tables), periodMs)
         bytesPerSecond = plan.bytesPerSecond
-        return readable(tables)
+        return oldestFirst(tables)
           .where('scrubbed_at', '<', new Date(clock.now() - plan.dueAgeMs).toISOString())
           .where(({ eb, refTuple, tuple }) =>
             eb(refTuple('scrubbed_at', 'digest'), '>', tuple(last.scrubbed_at, last.digest)),
@@ -194,14 +194,7 @@ async function storedTotal(tables: Kysely<Tables>): Promise<number> {
   return total ?? 0
 }
 
-/** Nobody can read the others; a push, which alone would change that, proves the bytes. */
-const readable = (tables: Kysely<Tables>) =>
-  tables
-    .selectFrom('blobs')
-    .where('damaged_at', 'is', null)
-    .where('unlinked_since', 'is', null)
-    .orderBy('scrubbed_at')
-    .orderBy('digest')
+const oldestFirst = (tables: Kysely<Tables>) => readableBlobs(tables).orderBy('scrubbed_at').orderBy('digest')
 
 function reasonOf({ bytes }: BlobState): string {
   if (bytes.kind === 'missing') return 'its bytes are gone'

@@ -3,6 +3,7 @@ import type { Digest } from '@berth/oci'
 import type { BlobStore } from '../../../backends/blobs/blob-store.ts'
 import type { Database } from '../../../backends/db/database.ts'
 import { storedDigest } from '../stored-digest.ts'
+import { readableBlobs } from './damage.ts'
 
 const mostWitnesses = 20
 
@@ -12,10 +13,7 @@ const mostWitnesses = 20
  */
 export async function isStoreThere(db: Database, store: BlobStore, except?: Digest): Promise<boolean> {
   const rows = await db.read((tables) =>
-    tables
-      .selectFrom('blobs')
-      .where('damaged_at', 'is', null)
-      .where('unlinked_since', 'is', null)
+    readableBlobs(tables)
       .orderBy('scrubbed_at', 'desc')
       .orderBy('digest', 'desc')
       .limit(mostWitnesses + 1)
