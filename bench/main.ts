@@ -9,7 +9,7 @@ import { help, type Options, parseOptions } from './options.ts'
 import { formatMarkdown, formatTable } from './report/markdown.ts'
 import type { RunResult } from './result.ts'
 import { runBenchmark, selectCases, selectKinds } from './run.ts'
-import { createLiveData } from './seed/live.ts'
+import { createLiveData, type LiveData } from './seed/live.ts'
 
 const say = (line: string) => console.error(line)
 
@@ -18,10 +18,12 @@ process.exitCode = await main()
 async function main(): Promise<number> {
   let options: Options
   let cases: readonly Case[]
+  let data: LiveData
   try {
     options = parseOptions(process.argv.slice(2))
     selectKinds(options)
-    const ingredients = { options, data: createLiveData(), programs: new Map(), memory: new MemoryWatch() }
+    data = createLiveData()
+    const ingredients = { options, data, programs: new Map(), memory: new MemoryWatch() }
     cases = selectCases(createCases(ingredients), options)
   } catch (error) {
     say(`${(error as Error).message}\n\n${help}`)
@@ -37,7 +39,7 @@ async function main(): Promise<number> {
   const remove = () => rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1))
   process.once('exit', remove)
-  const result = await runBenchmark({ ...options, folder }, say)
+  const result = await runBenchmark({ ...options, folder }, say, data)
   await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
   if (options.results !== undefined) await writeResults(options.results, result)
   console.log(`\n${formatTable(result)}`)

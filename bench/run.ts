@@ -22,13 +22,13 @@ import { neededBytes, requireRoom } from './room.ts'
 import { createLiveData } from './seed/live.ts'
 import { openStores, type Say } from './stores.ts'
 
-/** options.folder: an empty folder of this run's own, which the caller removes. */
-export async function runBenchmark(options: Options, say: Say): Promise<RunResult> {
+/** options.folder: an empty folder of this run's own, which the caller removes; data: made anew unless given. */
+export async function runBenchmark(options: Options, say: Say, data = createLiveData()): Promise<RunResult> {
   const from = performance.now()
   const began = new Date().toISOString()
   await requireRealDisk(options.folder)
   const { registries, programs } = await findRegistries(options, say)
-  const [data, memory] = [createLiveData(), new MemoryWatch()]
+  const memory = new MemoryWatch()
   const cases = selectCases(createCases({ options, data, programs, memory }), options)
   await requireRoom(options.folder, neededBytes(cases, programs.size, options))
   const tools = await findTools(say)
