@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { afterEach, beforeEach, suite, type TestContext, test } from 'node:test'
 import { digestOf } from '@berth/oci'
 import { type Core, createCore } from '@berth/server/app.ts'
@@ -117,13 +118,14 @@ suite('berth gc', () => {
   })
 
   test('--upload-expiry › abandoned uploads go after it; else after that of the server', async (t) => {
-    await core.registry.startUpload(place)
+    const { session } = await core.registry.startUpload(place)
+    await core.registry.appendToUpload(place, session, { bytes: Readable.from([Buffer.from('five!')]) })
     const updated_at = new Date(Date.now() - 120_000).toISOString()
     await core.db.write((tables) => tables.updateTable('upload_sessions').set({ updated_at }).execute())
     assert.equal((await gc(t)).stdout, 'There was nothing to remove.\n')
     const { code, stdout } = await gc(t, '--upload-expiry', '1m')
     assert.equal(code, 0)
-    assert.match(stdout, /^abandoned upload +1 +0 B +no sign of life for 1m$/m)
+    assert.match(stdout, /^abandoned upload +1 +5 B +no sign of life for 1m$/m)
   })
 
   test('a wrong duration, or --older-than alone › a sentence, exit code 2', async (t) => {

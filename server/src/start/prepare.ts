@@ -19,7 +19,7 @@ import { foundFirstTenant, isTenant, isUnused } from '../core/directory/founding
 import { createRegistries, type Registries } from '../core/directory/registries.ts'
 import { findMove } from '../core/migration/moves.ts'
 import { isStoreThere } from '../core/registry/integrity/store-witness.ts'
-import { releaseDeadClaims } from '../core/registry/uploads.ts'
+import { releaseDeadClaims } from '../core/registry/upload-claims.ts'
 import { ListenError, probePort } from '../http/listener.ts'
 import { openLocalAuthority } from '../tls/open-tls.ts'
 import {

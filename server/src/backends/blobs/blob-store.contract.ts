@@ -135,7 +135,7 @@ export function blobStoreContract(
 
       it('a session that was never begun is unknown', async () => {
         const session = 'ab'.repeat(16)
-        await assert.rejects(store.append(session, 0, chunks(someBytes(1))), isFaultOf('blobUploadUnknown'))
+        await assert.rejects(store.append(session, 1, chunks(someBytes(1))), isFaultOf('blobUploadUnknown'))
         await assert.rejects(store.commit(session, 0, sha256(someBytes(0))), isFaultOf('blobUploadUnknown'))
         await store.abort(session)
       })
@@ -182,6 +182,7 @@ export function blobStoreContract(
       it('a digest that is there already does not excuse wrong bytes', async () => {
         const secret = await aBlob(store, someBytes(1_005))
         const session = await store.begin()
+        await store.append(session, 0, noChunks())
         await assert.rejects(store.commit(session, 0, secret), isFaultOf('digestMismatch'))
         await assert.rejects(store.commit(session, 0, secret), isFaultOf('blobUploadUnknown'))
       })
@@ -201,7 +202,7 @@ export function blobStoreContract(
         await Promise.all(sessions.map((session) => store.commit(session, bytes.length, sha256(bytes))))
         assert.deepEqual(await readAll(store, sha256(bytes)), bytes)
         for (const session of sessions) {
-          await assert.rejects(store.append(session, 0, chunks(bytes)), isFaultOf('blobUploadUnknown'))
+          await assert.rejects(store.append(session, bytes.length, noChunks()), isFaultOf('blobUploadUnknown'))
         }
       })
 
@@ -221,6 +222,7 @@ export function blobStoreContract(
 
       it('the empty blob is a blob', async () => {
         const session = await store.begin()
+        await store.append(session, 0, noChunks())
         await store.commit(session, 0, sha256(Buffer.alloc(0)))
         assert.deepEqual(await store.stat(sha256(Buffer.alloc(0))), { size: 0 })
         assert.deepEqual(await readAll(store, sha256(Buffer.alloc(0))), new Uint8Array(0))
@@ -286,7 +288,7 @@ export function blobStoreContract(
         await store.append(session, 0, chunks(bytes))
         await store.abort(session)
         await store.abort(session)
-        await assert.rejects(store.append(session, 0, chunks(bytes)), isFaultOf('blobUploadUnknown'))
+        await assert.rejects(store.append(session, bytes.length, noChunks()), isFaultOf('blobUploadUnknown'))
         await assert.rejects(store.commit(session, bytes.length, sha256(bytes)), isFaultOf('blobUploadUnknown'))
         assert.equal(await store.stat(sha256(bytes)), undefined)
       })
@@ -299,7 +301,7 @@ export function blobStoreContract(
         await store.abort(session)
         stalled.goOn(someBytes(10))
         await assert.rejects(running, isFaultOf('blobUploadUnknown'))
-        await assert.rejects(store.append(session, 0, noChunks()), isFaultOf('blobUploadUnknown'))
+        await assert.rejects(store.append(session, 10, noChunks()), isFaultOf('blobUploadUnknown'))
       })
     })
 
@@ -401,6 +403,7 @@ export function blobStoreContract(
           assert.deepEqual(await Array.fromAsync(own.listSessions()), [])
           const bytes = someBytes(1_010)
           const begun = await own.begin()
+          await own.append(begun, 0, noChunks())
           const written = await own.begin()
           await own.append(written, 0, chunks(bytes))
           const committed = await own.begin()
@@ -421,6 +424,7 @@ export function blobStoreContract(
         try {
           const started = Date.now()
           const session = await own.begin()
+          await own.append(session, 0, noChunks())
           const at = async () => (await Array.fromAsync(own.listSessions()))[0]?.updatedAt ?? 0
           const begunAt = await at()
           await own.append(session, 0, chunks(someBytes(10)))
@@ -487,7 +491,7 @@ export async function* chunks(bytes: Uint8Array, chunkBytes = 65_536): AsyncIter
   for (let start = 0; start < bytes.length; start += chunkBytes) yield bytes.subarray(start, start + chunkBytes)
 }
 
-async function* noChunks(): AsyncIterable<Uint8Array> {}
+export async function* noChunks(): AsyncIterable<Uint8Array> {}
 
 /** Every chunk in the same buffer, which is spoilt as soon as the next chunk is asked for. */
 async function* reusedChunks(bytes: Uint8Array, chunkBytes: number): AsyncIterable<Uint8Array> {

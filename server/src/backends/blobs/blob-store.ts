@@ -47,11 +47,15 @@ export interface BlobStore {
    * Faults: `blobUnknown`.
    */
   read(digest: Digest, range?: ByteRange): Promise<AsyncIterable<Uint8Array>>
-  /** Starts a session and returns its name: 32 lower-case hexadecimal digits. Nothing is durable yet. */
+  /**
+   * Names a new session: 32 lower-case hexadecimal digits. Nothing is durable yet, and the store may know nothing of it before
+   * the first append, if it is one of no bytes.
+   */
   begin(): Promise<string>
   /**
    * Writes bytes at `offset` (a chunk is used up before the next is asked for), dropping whatever an earlier, unrecorded append left behind it. Returns the session's
    * length afterwards. When `bytes` throws, what arrived before is kept and the error passes through.
+   * At offset 0, a session that is gone may begin anew.
    * Faults: `blobUploadUnknown`; `chunkOutOfOrder` when fewer than `offset` bytes are there; `uploadBusy` when a newer
    * append has taken over; `unavailable` on a full disk.
    */

@@ -6,7 +6,16 @@ import { after, before, beforeEach, describe, test } from 'node:test'
 import { hexOf } from '@berth/oci'
 import { onSmallDisk } from '../../../test/small-disk.ts'
 import { isFault } from '../../base/fault.ts'
-import { aBlob, blobStoreContract, chunks, isFaultOf, readAll, sha256, someBytes } from './blob-store.contract.ts'
+import {
+  aBlob,
+  blobStoreContract,
+  chunks,
+  isFaultOf,
+  noChunks,
+  readAll,
+  sha256,
+  someBytes,
+} from './blob-store.contract.ts'
 import { openFilesystemBlobStore } from './filesystem.ts'
 
 let home: string
@@ -40,8 +49,11 @@ describe('filesystem blob store, on disk', () => {
     await aBlob(store, bytes)
     await aBlob(store, bytes)
     const wrong = await store.begin()
+    await store.append(wrong, 0, noChunks())
     await assert.rejects(store.commit(wrong, 0, sha256(bytes)), isFaultOf('digestMismatch'))
-    await store.abort(await store.begin())
+    const dropped = await store.begin()
+    await store.append(dropped, 0, chunks(bytes))
+    await store.abort(dropped)
     assert.deepEqual(await readdir(join(folder, 'uploads')), [])
   })
 
@@ -145,6 +157,7 @@ describe('filesystem blob store, on disk', () => {
   test('sessions are listed with the time of their last bytes, other files are not', async () => {
     const store = await openFilesystemBlobStore({ folder })
     const session = await store.begin()
+    await store.append(session, 0, noChunks())
     const path = join(folder, 'uploads', session)
     await utimes(path, 1_000, 1_000)
     await writeFile(join(folder, 'uploads', 'notes.txt'), '')

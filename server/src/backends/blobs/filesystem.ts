@@ -104,11 +104,9 @@ class FilesystemBlobStore implements BlobStore {
     }
   }
 
+  /** The file comes with the first bytes. */
   async begin(): Promise<string> {
-    const session = randomBytes(16).toString('hex')
-    const file = await openFile(this.#sessionPath(session), 'wx', fileMode).catch(throwDiskFault)
-    closeFile(file)
-    return session
+    return randomBytes(16).toString('hex')
   }
 
   async append(session: string, offset: number, bytes: AsyncIterable<Uint8Array>): Promise<number> {
@@ -140,13 +138,17 @@ class FilesystemBlobStore implements BlobStore {
     session: string,
     offset: number,
   ): Promise<{ file: Descriptor; hash: Hash | undefined }> {
+    if (offset === 0) {
+      this.#hashes.delete(session)
+      const file = await openFile(path, 'w+', fileMode).catch(throwDiskFault)
+      return { file, hash: createHash('sha256') }
+    }
     const file = openSession(path, session)
     try {
       const state = stateOfFile(file)
       if (offset > state.size) throw new Fault('chunkOutOfOrder', { session, expectedOffset: state.size })
       const known = this.#takeHash(session, state)
       if (offset < state.size) await truncateFile(file, offset)
-      if (offset === 0) return { file, hash: createHash('sha256') }
       return { file, hash: offset === state.size ? known : undefined }
     } catch (error) {
       closeFile(file)

@@ -7,6 +7,7 @@ import type { BlobStat, BlobStore, ByteRange, StoredSession } from './blob-store
 import { SessionGates } from './session-gate.ts'
 
 const chunkBytes = 256 * 1024
+const sessionPattern = /^[0-9a-f]{32}$/
 
 export function openMemoryBlobStore(clock: Clock = systemClock): BlobStore {
   return new MemoryBlobStore(clock)
@@ -41,14 +42,14 @@ class MemoryBlobStore implements BlobStore {
   }
 
   async begin(): Promise<string> {
-    const session = randomBytes(16).toString('hex')
-    this.#sessions.set(session, { pieces: [], updatedAt: this.#clock.now() })
-    return session
+    return randomBytes(16).toString('hex')
   }
 
   async append(session: string, offset: number, bytes: AsyncIterable<Uint8Array>): Promise<number> {
     return this.#gates.enter(session, { ends: false }, async (step) => {
       let length = await step(async () => {
+        if (offset === 0 && sessionPattern.test(session))
+          this.#sessions.set(session, { pieces: [], updatedAt: this.#clock.now() })
         const pieces = this.#piecesOf(session)
         const kept = joined(pieces)
         if (offset > kept.length) throw new Fault('chunkOutOfOrder', { session, expectedOffset: kept.length })

@@ -44,6 +44,7 @@ export const movedTables: readonly MovedTable[] = [
 
 /** By table: why its rows stay where they are. */
 export const stayingTables: Partial<Readonly<Record<TableName, string>>> = {
+  ended_uploads: 'about sessions that do not move',
   leases: 'who does what just now, in this database',
   login_failures: 'forgotten after minutes',
   moves: 'about this very move',

@@ -1,5 +1,5 @@
 /** The end of upload sessions that nobody will finish. */
-import type { DeleteQueryBuilder, DeleteResult } from 'kysely'
+import type { DeleteQueryBuilder, DeleteResult, Kysely } from 'kysely'
 import type { BlobStore } from '../../backends/blobs/blob-store.ts'
 import type { Database } from '../../backends/db/database.ts'
 import type { Tables } from '../../backends/db/tables/index.ts'
@@ -16,7 +16,8 @@ export interface UnfinishedUpload {
 type Sessions = DeleteQueryBuilder<Tables, 'upload_sessions', DeleteResult>
 
 /**
- * Drops a session and its bytes, if `still` picks its row; answers whether it did.
+ * Drops a session and its bytes, if `still` picks its row; answers whether it did. also: what belongs to it, in the same
+ * transaction.
  * Bytes that are a blob's already, by a finish that died before its rows were written, get a row without links, so that the
  * collection finds them.
  */
@@ -26,6 +27,7 @@ export async function dropUpload(
   clock: Clock,
   upload: UnfinishedUpload,
   still: (sessions: Sessions) => Sessions,
+  also: (tables: Kysely<Tables>) => Promise<void> = async () => {},
 ): Promise<boolean> {
   const digest = upload.committing_digest === null ? undefined : storedDigest(upload.committing_digest)
   const left = digest && (await store.stat(digest))
@@ -41,6 +43,7 @@ export async function dropUpload(
           .onConflict((conflict) => conflict.doNothing())
           .execute()
       }
+      await also(tables)
       return true
     },
     { sync: false, move: 'tidies' },

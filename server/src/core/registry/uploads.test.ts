@@ -103,6 +103,14 @@ describe('upload sessions', () => {
   const aProcess = (over: { db?: Database; blobs?: BlobStore } = {}) =>
     createRegistry({ db, blobs, clock, sessionKey, graceMs: 86_400_000, node: 'here', ...over })
 
+  function refusingWrites(isFull: () => boolean): Database {
+    const full = new Fault('unavailable', { retryAfterSeconds: 30, reason: 'no space left' })
+    return new Proxy(db, {
+      get: (_, name: keyof Database) =>
+        name === 'write' && isFull() ? () => Promise.reject(full) : (db[name] as () => unknown).bind(db),
+    })
+  }
+
   async function contentOf(digest: Digest): Promise<string> {
     const blob = await registry.getBlob(place, digest)
     const content = await blob.read()
@@ -142,6 +150,83 @@ describe('upload sessions', () => {
       node: 'here',
     })
     await assert.rejects(stranger.getUpload(place, session), isFaultOf('blobUploadUnknown'))
+  })
+
+  test('have nothing but a name before their first bytes, and can be asked for and cancelled', async () => {
+    const { session } = await registry.startUpload(place)
+    assert.deepEqual(await sessionsLeft(), [])
+    assert.deepEqual(await aProcess().getUpload(place, session), { session, offset: 0 })
+    await aProcess().cancelUpload(place, session)
+    await assert.rejects(registry.getUpload(place, session), isFaultOf('blobUploadInvalid'))
+    await assert.rejects(registry.appendToUpload(place, session, { bytes: bytes('x') }), isFaultOf('blobUploadInvalid'))
+    assert.deepEqual(await sessionsLeft(), [])
+  })
+
+  test('must begin within ten minutes, and last as long as it takes', async () => {
+    const [early, late] = [await registry.startUpload(place), await registry.startUpload(place)]
+    clock.advance(10 * 60_000)
+    await registry.appendToUpload(place, early.session, { bytes: bytes('hello') })
+    clock.advance(60_000)
+    await assert.rejects(registry.getUpload(place, late.session), isFaultOf('blobUploadInvalid'))
+    await assert.rejects(
+      registry.appendToUpload(place, late.session, { bytes: bytes('hello') }),
+      isFaultOf('blobUploadInvalid'),
+    )
+    clock.advance(12 * 3_600_000)
+    await registry.finishUpload(place, early.session, digestOfText('hello'))
+    await assert.rejects(registry.getUpload(place, early.session), isFaultOf('blobUploadInvalid'))
+  })
+
+  test('may begin on a server whose clock is a minute behind', async () => {
+    clock.advance(60_000)
+    const { session } = await registry.startUpload(place)
+    clock.advance(-60_000)
+    await registry.appendToUpload(place, session, { bytes: bytes('hello') })
+    await registry.finishUpload(place, session, digestOfText('hello'))
+  })
+
+  test('that are over are remembered for as long as their names could begin one', async () => {
+    const remembered = async () =>
+      (await db.read((tables) => tables.selectFrom('ended_uploads').select('id').execute())).map(({ id }) => id)
+    const pushed: string[] = []
+    const push = async () => {
+      const { session } = await registry.startUpload(place)
+      await registry.finishUpload(place, session, digestOfText('hello'), { bytes: bytes('hello') })
+      pushed.push(session)
+    }
+    await push()
+    clock.advance(10 * 60_000)
+    await push()
+    assert.deepEqual((await remembered()).sort(), pushed.toSorted())
+    clock.advance(6 * 60_000)
+    await push()
+    assert.deepEqual((await remembered()).sort(), pushed.slice(1).sort())
+    for (const session of pushed) {
+      await assert.rejects(
+        aProcess().finishUpload(place, session, digestOfText('hello'), { bytes: bytes('hello') }),
+        isFaultOf('blobUploadInvalid'),
+      )
+    }
+  })
+
+  test('take two transactions where a blob comes in one request, and two more for every other request', async () => {
+    const write = mock.method(db, 'write')
+    const transactions = async (work: () => Promise<unknown>) => {
+      const before = write.mock.callCount()
+      await work()
+      return write.mock.callCount() - before
+    }
+    const [one, two] = [await registry.startUpload(place), await registry.startUpload(place)]
+    const hello = digestOfText('hello')
+    const counts = [
+      await transactions(() => registry.startUpload(place)),
+      await transactions(() => registry.finishUpload(place, one.session, hello, { bytes: bytes('hello') })),
+      await transactions(() => registry.pushBlob(place, hello, bytes('hello'))),
+      await transactions(() => registry.appendToUpload(place, two.session, { bytes: bytes('hel') })),
+      await transactions(() => registry.appendToUpload(place, two.session, { bytes: bytes('lo') })),
+      await transactions(() => registry.finishUpload(place, two.session, hello)),
+    ]
+    assert.deepEqual(counts, [0, 2, 2, 2, 2, 2])
   })
 
   test('have names of the form of a UUID', async () => {
@@ -189,12 +274,8 @@ describe('upload sessions', () => {
 
   test('a claim that a full disk kept from being given back is given back when there is room', async () => {
     const { session } = await registry.startUpload(place)
-    const full = new Fault('unavailable', { retryAfterSeconds: 30, reason: 'no space left' })
     let isFull = false
-    const filling: Database = new Proxy(db, {
-      get: (_, name: keyof Database) =>
-        name === 'write' && isFull ? () => Promise.reject(full) : (db[name] as () => unknown).bind(db),
-    })
+    const filling = refusingWrites(() => isFull)
     async function* untilFull() {
       isFull = true
       yield* bytes('hello')
@@ -387,25 +468,26 @@ describe('upload sessions', () => {
         },
       }),
     })
-    await assert.rejects(watched.startUpload({ ...place, registry: 'none' }), isFaultOf('repositoryUnknown'))
+    const { session } = await watched.startUpload(place)
+    await db.write((tables) => tables.deleteFrom('registries').execute())
+    await assert.rejects(watched.appendToUpload(place, session, { bytes: bytes('x') }), isFaultOf('repositoryUnknown'))
     assert.equal(dropped.length, 1)
-    await assert.rejects(blobs.append(dropped[0] ?? '', 0, bytes('x')), isFaultOf('blobUploadUnknown'))
+    assert.deepEqual(await Array.fromAsync(blobs.listSessions()), [])
   })
 
   test('a session that can be neither recorded nor dropped tells both errors', async () => {
     const stuck = aProcess({
+      db: refusingWrites(() => true),
       blobs: aStore({
         async abort() {
           throw new Error('cannot be dropped')
         },
       }),
     })
-    await assert.rejects(stuck.startUpload({ ...place, registry: 'none' }), (error) => {
+    const { session } = await stuck.startUpload(place)
+    await assert.rejects(stuck.appendToUpload(place, session, { bytes: bytes('x') }), (error) => {
       assert.ok(error instanceof AggregateError)
-      assert.deepEqual(
-        [isFault(error.errors[0], 'repositoryUnknown'), error.errors[1].message],
-        [true, 'cannot be dropped'],
-      )
+      assert.deepEqual([isFault(error.errors[0], 'unavailable'), error.errors[1].message], [true, 'cannot be dropped'])
       return true
     })
   })
@@ -425,6 +507,21 @@ describe('upload sessions', () => {
     )
     await assert.rejects(registry.finishUpload(place, session, secret), isFaultOf('blobUploadInvalid'))
     await assert.rejects(registry.getBlob(place, secret), isFaultOf('blobUnknown'))
+  })
+
+  test('a lost finish of a blob that another repository has, too, is no proof: its bytes must come again', async () => {
+    const secret = digestOfText('my secrets!')
+    await registry.pushBlob({ ...place, repository: 'other' }, secret, bytes('my secrets!'))
+    const { session } = await registry.startUpload(place)
+    await registry.appendToUpload(place, session, { bytes: bytes('hello') })
+    // A closing request that died before it had its bytes, which a power cut took as well.
+    await db.write((tables) => tables.updateTable('upload_sessions').set({ committing_digest: secret }).execute())
+    const [row] = await sessionsLeft()
+    await blobs.abort(row?.store_session ?? '')
+    await assert.rejects(registry.finishUpload(place, session, secret), isFaultOf('blobUploadUnknown'))
+    await assert.rejects(registry.getBlob(place, secret), isFaultOf('blobUnknown'))
+    await registry.pushBlob(place, secret, bytes('my secrets!'))
+    assert.equal(await contentOf(secret), 'my secrets!')
   })
 
   test('a wrong digest ends the session and leaves no bytes', async () => {

@@ -44,13 +44,17 @@ describe('while the object store is gone', () => {
 
     app.goAway()
     await assertUnavailable(await patch(100_000, 300_000))
-    await assertUnavailable(await app.fetch('/v2/team/app/blobs/uploads/', { method: 'POST' }))
+    const another = await app.fetch('/v2/team/app/blobs/uploads/', { method: 'POST' })
+    assert.equal(another.status, 202, 'a session without bytes is nothing but a name')
+    const first = another.headers.get('location') ?? ''
+    await assertUnavailable(await app.fetch(first, { method: 'PATCH', body: bytes }))
     const whole = new URLSearchParams({ digest })
     await assertUnavailable(await app.fetch(`${location}?${whole}`, { method: 'PUT', body: bytes.subarray(100_000) }))
 
     app.comeBack()
     const status = await app.fetch(location)
     assert.equal(status.headers.get('range'), '0-99999')
+    assert.equal((await app.fetch(`${first}?${whole}`, { method: 'PUT', body: bytes })).status, 201)
     assert.equal((await patch(100_000, 200_000)).status, 202)
     app.goAway()
     await assertUnavailable(await app.fetch(`${location}?${whole}`, { method: 'PUT', body: bytes.subarray(200_000) }))

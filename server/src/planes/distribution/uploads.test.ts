@@ -269,14 +269,14 @@ describe('upload session', () => {
     }
   })
 
-  test("another repository's session is 404 BLOB_UPLOAD_INVALID and goes on undisturbed", async () => {
+  test("another repository's session is 404 BLOB_UPLOAD_UNKNOWN and goes on undisturbed", async () => {
     await using app = await startTestApp()
     const location = await begin(app)
     const stolen = location.replace('team/app', 'team/thief')
     for (const method of ['GET', 'PATCH', 'DELETE']) {
-      await errorOf(await app.fetch(stolen, { method }), 404, 'BLOB_UPLOAD_INVALID')
+      await errorOf(await app.fetch(stolen, { method }), 404, 'BLOB_UPLOAD_UNKNOWN')
     }
-    await errorOf(await put(app, stolen, hello.digest, 'hello world'), 404, 'BLOB_UPLOAD_INVALID')
+    await errorOf(await put(app, stolen, hello.digest, 'hello world'), 404, 'BLOB_UPLOAD_UNKNOWN')
     assert.equal((await put(app, location, hello.digest, 'hello world')).status, 201)
   })
 

@@ -2,6 +2,7 @@
 import type { BlobsTable } from './blobs.ts'
 import type { DeletedSubjectsTable } from './deleted-subjects.ts'
 import type { ResourceGroupsTable, ServicePrincipalsTable, SubscriptionsTable, TenantsTable } from './directory.ts'
+import type { EndedUploadsTable } from './ended-uploads.ts'
 import type { LeasesTable } from './leases.ts'
 import type { LoginFailuresTable } from './login-failures.ts'
 import type { ManifestReferencesTable } from './manifest-references.ts'
@@ -20,6 +21,7 @@ import type { RegistryBlobsTable, RegistryUsageTable, RepositoryUsageTable } fro
 export interface Tables {
   blobs: BlobsTable
   deleted_subjects: DeletedSubjectsTable
+  ended_uploads: EndedUploadsTable
   leases: LeasesTable
   login_failures: LoginFailuresTable
   manifest_references: ManifestReferencesTable

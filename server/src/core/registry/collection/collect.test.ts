@@ -267,6 +267,7 @@ suite('garbage collection of uploads', () => {
   test('an upload whose writer is alive stays, however long its request takes', async () => {
     await using core = await openTestCore()
     const { session } = await core.registry.startUpload(at('a'))
+    await core.registry.appendToUpload(at('a'), session, { bytes: once(Buffer.from('x')) })
     const claim = (until: number) =>
       core.db.write((tables) =>
         tables
@@ -285,8 +286,9 @@ suite('garbage collection of uploads', () => {
   test('what the store keeps without a row goes after the same time', async () => {
     await using core = await openTestCore()
     const lost = await core.store.begin()
-    const { session } = await core.registry.startUpload(at('a'))
+    await core.store.append(lost, 0, once(Buffer.from('lost')))
     core.clock.advance(dayMs)
+    const { session } = await core.registry.startUpload(at('a'))
     await core.registry.appendToUpload(at('a'), session, { bytes: once(Buffer.from('x')) })
     assert.deepEqual(await core.collect(), [])
     core.clock.advance(1)

@@ -247,12 +247,13 @@ suite('what was found to be of no use, but has not gone yet, stays when meanwhil
     await using processes = await twoProcesses()
     const { one, other } = processes
     const { session } = await one.registry.startUpload(at('a'))
+    await one.registry.appendToUpload(at('a'), session, { bytes: once(blob.bytes) })
     const claim = () =>
       one.db.write((tables) =>
         tables.updateTable('upload_sessions').set({ writer: 'it', writer_until: '2999' }).execute(),
       )
     assert.deepEqual(await collectAround(t, other, claim, 0), [])
-    assert.equal((await one.registry.getUpload(at('a'), session)).offset, 0)
+    assert.equal((await one.registry.getUpload(at('a'), session)).offset, blob.bytes.length)
   })
 
   test('an untagged manifest gets a tag', async (t) => {

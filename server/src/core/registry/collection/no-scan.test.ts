@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { after, test } from 'node:test'
-import { processOn } from '../../../../test/core.ts'
+import { once, processOn } from '../../../../test/core.ts'
 import { recordStatements } from '../../../../test/statements.ts'
 import { openMemoryBlobStore } from '../../../backends/blobs/memory.ts'
 import { openSqlite } from '../../../backends/db/sqlite.ts'
@@ -43,7 +43,7 @@ test('a collection reads and writes by indexes only', async (t) => {
   inspector.exec(garbage)
   const statements = recordStatements(t)
   const { collector, store } = processOn(db, openMemoryBlobStore(clock), clock)
-  await store.begin()
+  await store.append(await store.begin(), 0, once(Buffer.from('lost')))
   clock.advance(1_000)
   const options = { graceMs: 0, uploadExpiryMs: 0, untaggedMs: 0 }
   const reasons = new Set<string>()
