@@ -8,6 +8,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { BufferPool } from '../base/buffer-pool.ts'
 import { closeFile, type Descriptor, readSome, readSomeNow } from '../base/descriptor.ts'
 import { type FileSlice, isFileBytes } from '../base/file-bytes.ts'
+import { LentBuffers } from '../base/lent-buffers.ts'
 import { mostAsked, type SystemCalls, systemCalls } from '../base/system-calls.ts'
 
 /**
@@ -17,6 +18,8 @@ import { mostAsked, type SystemCalls, systemCalls } from '../base/system-calls.t
 const pieceBytes = 64 * 1024
 const coldPieceBytes = 256 * 1024
 const keptBuffers = 16
+/** When so many clients are sent what was on the disk, further ones get it in small pieces. */
+const mostColdPieces = 32
 
 /**
  * For a peer on this machine. The 4 MiB to which Linux lets the buffer grow pay off over long distances; here they only push
@@ -35,10 +38,11 @@ export interface FileSender {
 /** Undefined where the system cannot be asked. */
 export function createFileSender(system: SystemCalls | undefined = systemCalls()): FileSender | undefined {
   if (system === undefined) return undefined
+  const pieces = new BufferPool(pieceBytes, keptBuffers)
   const parts: Parts = {
     system,
-    pieces: new BufferPool(pieceBytes, keptBuffers),
-    coldPieces: new BufferPool(coldPieceBytes, keptBuffers),
+    pieces,
+    coldPieces: new LentBuffers(new BufferPool(coldPieceBytes, keptBuffers), pieces, mostColdPieces),
     limited: new WeakSet(),
   }
   return {
@@ -83,7 +87,7 @@ export async function sendStream(
 interface Parts {
   readonly system: SystemCalls
   readonly pieces: BufferPool
-  readonly coldPieces: BufferPool
+  readonly coldPieces: LentBuffers
   /** Sockets whose buffer has been limited. */
   readonly limited: WeakSet<Socket>
 }
@@ -158,7 +162,7 @@ class Sending {
     await this.#sendPiece(coldPieces, (piece) => readSome(file, piece, Math.min(piece.length, left), this.#position))
   }
 
-  async #sendPiece(pool: BufferPool, read: (piece: Buffer) => number | Promise<number>): Promise<void> {
+  async #sendPiece(pool: BufferPool | LentBuffers, read: (piece: Buffer) => number | Promise<number>): Promise<void> {
     const piece = pool.take()
     try {
       const length = await read(piece)

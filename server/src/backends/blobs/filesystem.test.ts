@@ -69,6 +69,32 @@ describe('filesystem blob store, on disk', () => {
     assert.deepEqual(await filesIn(folder), ['outside'])
   })
 
+  test('a hundred readers that stand still hold no more memory than a few large buffers and a small one each', async () => {
+    const store = await openFilesystemBlobStore({ folder })
+    const bytes = someBytes(2 * 1024 * 1024)
+    const digest = await aBlob(store, bytes)
+    const readers = await Promise.all(
+      Array.from({ length: 100 }, async () => (await store.read(digest))[Symbol.asyncIterator]()),
+    )
+    const buffers = new Set<ArrayBufferLike>()
+    const read = readers.map(() => [] as Uint8Array[])
+    for (const [index, reader] of readers.entries()) {
+      const { value } = await reader.next()
+      buffers.add(value.buffer)
+      read[index]!.push(Buffer.from(value))
+    }
+    const held = [...buffers].reduce((sum, { byteLength }) => sum + byteLength, 0)
+    assert(held <= 32 * 256 * 1024 + 100 * 64 * 1024, `${held} bytes`)
+
+    for (const [index, reader] of readers.entries()) {
+      for (let next = await reader.next(); !next.done; next = await reader.next())
+        read[index]!.push(Buffer.from(next.value))
+      assert(Buffer.concat(read[index]!).equals(bytes), `reader ${index}`)
+    }
+    const { value } = await (await store.read(digest))[Symbol.asyncIterator]().next()
+    assert.equal(value.length, 256 * 1024, 'later readers get large buffers again')
+  })
+
   test('files that are no blobs are not listed', async () => {
     const store = await openFilesystemBlobStore({ folder })
     const digest = await aBlob(store, someBytes(5))

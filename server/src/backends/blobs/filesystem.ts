@@ -27,6 +27,7 @@ import {
 import { ensureFolder } from '../../base/ensure-folder.ts'
 import { Fault } from '../../base/fault.ts'
 import type { FileSlice } from '../../base/file-bytes.ts'
+import { LentBuffers } from '../../base/lent-buffers.ts'
 import { syncFolder } from '../../base/sync-folder.ts'
 import { faultOfDisk } from '../disk-full.ts'
 import { BlobReader } from './blob-reader.ts'
@@ -40,6 +41,9 @@ const sessionPattern = /^[0-9a-f]{32}$/
 const fileMode = 0o600
 const bufferBytes = 256 * 1024
 const keptBuffers = 16
+/** For readers, of whom each takes two: those after them are slowed down by small ones, but so many are seldom all fast. */
+const mostLentBuffers = 32
+const crowdBufferBytes = 64 * 1024
 /** Blobs up to here are read in one go. */
 const smallBytes = 64 * 1024
 /** Sessions whose hash is remembered between requests; for others the file is read once more at the end. */
@@ -67,6 +71,7 @@ interface KnownHash {
 class FilesystemBlobStore implements BlobStore {
   readonly #folder: string
   readonly #buffers = new BufferPool(bufferBytes, keptBuffers)
+  readonly #readBuffers = new LentBuffers(this.#buffers, new BufferPool(crowdBufferBytes, keptBuffers), mostLentBuffers)
   readonly #gates = new SessionGates()
   readonly #hashes = new BoundedCache<string, KnownHash>(rememberedHashes)
   readonly #durableFolders = new Map<string, Promise<void>>()
@@ -85,7 +90,7 @@ class FilesystemBlobStore implements BlobStore {
   async read(digest: Digest, range?: ByteRange): Promise<AsyncIterable<Uint8Array>> {
     const slice = await this.#openBlob(digest, range)
     return slice.end - slice.start > smallBytes
-      ? new BlobReader(slice, this.#buffers)
+      ? new BlobReader(slice, this.#readBuffers)
       : inOneChunk(await readWhole(slice))
   }
 
@@ -204,7 +209,7 @@ class FilesystemBlobStore implements BlobStore {
   async #hashFile(path: string, size: number, algorithm: DigestAlgorithm): Promise<Hash> {
     const hash = createHash(algorithm)
     const file = await openFile(path, 'r')
-    for await (const chunk of new BlobReader({ file, start: 0, end: size }, this.#buffers)) {
+    for await (const chunk of new BlobReader({ file, start: 0, end: size }, this.#readBuffers)) {
       hash.update(chunk)
     }
     return hash
