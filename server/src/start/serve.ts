@@ -6,6 +6,7 @@ import { createListener } from '../http/listener.ts'
 import { openTls } from '../tls/open-tls.ts'
 import { brokenExitCode } from './broken.ts'
 import { startJobs } from './jobs.ts'
+import { giveBackAfterCrowds } from './memory.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 import { keysOf } from './prepare.ts'
 import { storeMetrics } from './store-metrics.ts'
@@ -52,6 +53,7 @@ export async function serve(config: Config, log: Log & { flush(): void }, shared
   })
   await listener.listen(config.host, config.port)
   const jobs = startJobs(app, config, log, metrics)
+  giveBackAfterCrowds(listener.connections)
   return {
     metrics,
     async drain() {
