@@ -19,7 +19,7 @@ const pieceBytes = 64 * 1024
 const coldPieceBytes = 256 * 1024
 const keptBuffers = 16
 /** When so many clients are sent what was on the disk, further ones get it in small pieces. */
-const mostColdPieces = 32
+const mostColdPieces = 16
 
 /**
  * For a peer on this machine. The 4 MiB to which Linux lets the buffer grow pay off over long distances; here they only push

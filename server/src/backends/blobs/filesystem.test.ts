@@ -84,7 +84,7 @@ describe('filesystem blob store, on disk', () => {
       read[index]!.push(Buffer.from(value))
     }
     const held = [...buffers].reduce((sum, { byteLength }) => sum + byteLength, 0)
-    assert(held <= 32 * 256 * 1024 + 100 * 64 * 1024, `${held} bytes`)
+    assert(held <= 16 * 256 * 1024 + 100 * 64 * 1024, `${held} bytes`)
 
     for (const [index, reader] of readers.entries()) {
       for (let next = await reader.next(); !next.done; next = await reader.next())

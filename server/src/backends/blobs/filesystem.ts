@@ -42,7 +42,7 @@ const fileMode = 0o600
 const bufferBytes = 256 * 1024
 const keptBuffers = 16
 /** For readers, of whom each takes two: those after them are slowed down by small ones, but so many are seldom all fast. */
-const mostLentBuffers = 32
+const mostLentBuffers = 16
 const crowdBufferBytes = 64 * 1024
 /** Blobs up to here are read in one go. */
 const smallBytes = 64 * 1024
