@@ -8,7 +8,7 @@ import { createServer as createTlsServer, type SecureContext, type Server as Tls
 import { type Log, silentLog } from '../base/log.ts'
 import { smallBodyMs } from './body.ts'
 import { answerMalformed } from './malformed-request.ts'
-import { createPlainLane } from './plain-lane.ts'
+import { createPlainLane, lookMs } from './plain-lane.ts'
 import type { Transport } from './transport.ts'
 
 export interface ListenerTls {
@@ -143,6 +143,7 @@ export function createListener(options: ListenerOptions): Listener {
         socket.resume()
       },
     })
+  const looking = lane && setInterval(() => lane.closeLongIdle(), lookMs).unref()
   const speakHttp = (socket: Socket) => (lane === undefined ? http.emit('connection', socket) : lane.take(socket))
 
   function accept(socket: Socket): void {
@@ -247,6 +248,7 @@ export function createListener(options: ListenerOptions): Listener {
       draining = true
       lane?.drain()
       clearInterval(refresh)
+      clearInterval(looking)
       for (const server of servers) server.close()
       for (const response of responses.values()) if (response !== undefined) response.shouldKeepAlive = false
       const started = performance.now()

@@ -1,11 +1,12 @@
 /** The lane is right when nobody can tell that it is there: the same bytes get the same answers with it and without. */
 import assert from 'node:assert/strict'
-import { connect, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { suite, test } from 'node:test'
 import { Fault } from '../base/fault.ts'
 import { answerOf } from './answer.ts'
 import { createListener, type Listener } from './listener.ts'
 import { nodeTransport } from './node-transport.ts'
+import { createPlainLane } from './plain-lane.ts'
 import type { Transport } from './transport.ts'
 
 interface Running extends AsyncDisposable {
@@ -237,6 +238,44 @@ suite('the plain lane', () => {
     socket.write(get('/a'))
     await until(/"\/a"/)
     await closed
+  })
+
+  test('closes the longest idle when they are too many, and nobody who has not been silent for two looks', async () => {
+    const lane = createPlainLane({
+      ...{ serve: echo, handOver: (socket) => void socket.destroy() },
+      ...{ headersMs: 60_000, idleMs: 60_000, keepAliveMs: 60_000, smallBodyMs: 60_000 },
+      restingBytes: 2 * 8 * 1024,
+    })
+    const listener = createServer((socket) => lane.take(socket))
+    await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
+    const { port } = listener.address() as AddressInfo
+    const client = async () => {
+      const connection = talk(port)
+      connection.socket.write(get('/first'))
+      await connection.until(/\/first/)
+      return connection
+    }
+    const [oldest, active] = [await client(), await client()]
+    lane.closeLongIdle()
+    const older = await client()
+    const newest = await client()
+    active.socket.write(get('/second'))
+    await active.until(/\/second/)
+    lane.closeLongIdle()
+    await oldest.closed
+    for (const { socket } of [active, older, newest]) assert(!socket.destroyed)
+
+    lane.closeLongIdle()
+    await Promise.race([active.closed, older.closed, newest.closed])
+    lane.closeLongIdle()
+    const left = [active, older, newest].filter(({ socket }) => !socket.destroyed)
+    assert.equal(left.length, 2)
+    for (const [index, connection] of left.entries()) {
+      connection.socket.write(get(`/again-${index}`))
+      await connection.until(new RegExp(`/again-${index}`))
+      connection.socket.destroy()
+    }
+    listener.close()
   })
 
   test('lets the running request finish at the end, says that it was the last, and closes the idle', {

@@ -22,6 +22,11 @@ export interface PlainLane {
   drain(): void
   /** Closes connections that are between two requests; fresh: also those that have not sent any yet. */
   closeIdle(fresh: boolean): void
+  /**
+   * To be called every `lookMs`. When connections between two requests take too much memory, those that have been silent for
+   * two looks are closed, the longest silent first: RFC 9112 §9.5 allows it, and their clients come again.
+   */
+  closeLongIdle(): void
 }
 
 export interface PlainLaneOptions {
@@ -35,7 +40,17 @@ export interface PlainLaneOptions {
   readonly keepAliveMs: number
   /** For a body that is read whole. */
   readonly smallBodyMs: number
+  /** What connections between two requests may take together. */
+  readonly restingBytes?: number
 }
+
+/** Between two calls of `closeLongIdle`. */
+export const lookMs = 10_000
+const longIdleLooks = 2
+const defaultRestingBytes = 16 * 1024 * 1024
+/** What one takes, nearly all of it in OpenSSL and Node. */
+const encryptedBytes = 64 * 1024
+const plainBytes = 8 * 1024
 
 /** Answers above this are written in two pieces instead of being copied behind their head. */
 const largestJoined = 64 * 1024
@@ -50,8 +65,22 @@ export function createPlainLane(options: PlainLaneOptions): PlainLane {
     closeIdle(fresh) {
       for (const connection of lane.connections) connection.closeIfIdle(fresh)
     },
+    closeLongIdle: () => closeLongIdle(lane.connections, options.restingBytes ?? defaultRestingBytes),
   }
 }
+
+function closeLongIdle(connections: Iterable<Connection>, restingBytes: number): void {
+  const resting = [...connections].filter((connection) => connection.lookAtRest())
+  let bytes = resting.reduce((sum, { encrypted }) => sum + bytesOf(encrypted), 0)
+  if (bytes <= restingBytes) return
+  for (const connection of resting.sort((one, other) => other.looksAtRest - one.looksAtRest)) {
+    if (bytes <= restingBytes || connection.looksAtRest < longIdleLooks) return
+    bytes -= bytesOf(connection.encrypted)
+    connection.closeIfIdle(false)
+  }
+}
+
+const bytesOf = (encrypted: boolean): number => (encrypted ? encryptedBytes : plainBytes)
 
 interface Lane extends PlainLaneOptions {
   readonly connections: Set<Connection>
@@ -76,6 +105,7 @@ class Connection {
   /** What arrived while a request was being answered. */
   #waiting: Buffer | undefined
   #ended = false
+  #looksAtRest = 0
   #fields: HeaderFields | undefined
 
   constructor(lane: Lane, socket: Socket) {
@@ -104,8 +134,25 @@ class Connection {
     return this.#lane.smallBodyMs
   }
 
+  /** How often it was seen between the same two requests. */
+  get looksAtRest(): number {
+    return this.#looksAtRest
+  }
+
+  /** Whether it is between two requests. */
+  lookAtRest(): boolean {
+    const rests = this.#isIdle(false)
+    if (rests) this.#looksAtRest++
+    return rests
+  }
+
   closeIfIdle(fresh: boolean): void {
-    if (!this.#busy && this.#answer === undefined && (fresh || !this.#fresh)) this.#socket.destroy()
+    if (this.#isIdle(fresh)) this.#socket.destroy()
+  }
+
+  /** fresh: also before the first request. */
+  #isIdle(fresh: boolean): boolean {
+    return !this.#busy && this.#answer === undefined && (fresh || !this.#fresh)
   }
 
   readonly #forget = () => {
@@ -156,6 +203,7 @@ class Connection {
   async #serve(head: RequestHead): Promise<void> {
     this.#busy = true
     this.#fresh = false
+    this.#looksAtRest = 0
     this.#fields = head.fields
     const { idleMs, keepAliveMs, serve } = this.#lane
     this.#socket.setTimeout(idleMs)
