@@ -11,6 +11,8 @@ export const openFile = promisify(fs.open)
 export const truncateFile = promisify(fs.ftruncate)
 export const syncFile = promisify(fs.fdatasync)
 export const syncNames = promisify(fs.fsync)
+/** For a large file without a name, whose space is given back now. */
+export const closeInBackground = promisify(fs.close)
 
 /**
  * What follows is done at once: a trip through the thread pool takes longer than the call, and both processors are busy

@@ -3,17 +3,18 @@
  *
  *     <folder>/sha256/ab/<hex>      a committed blob: complete, verified, on disk
  *     <folder>/uploads/<session>    the bytes of an unfinished one
- *     <folder>/deleted/<random>     what was a blob, for the moment that it takes to give its space back
  */
 import { createHash, type Hash, randomBytes } from 'node:crypto'
-import { renameSync } from 'node:fs'
+import { unlinkSync } from 'node:fs'
 import { mkdir, opendir, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { algorithmOf, type Digest, type DigestAlgorithm, hexOf, toDigest } from '@berth/oci'
 import { BoundedCache } from '../../base/bounded-cache.ts'
 import { BufferPool } from '../../base/buffer-pool.ts'
 import {
   closeFile,
+  closeInBackground,
   type Descriptor,
   type FileState,
   openFile,
@@ -46,18 +47,20 @@ const mostLentBuffers = 16
 const crowdBufferBytes = 64 * 1024
 /** Blobs up to here are read in one go. */
 const smallBytes = 64 * 1024
+/** The space of files up to here is given back in less time than a trip through the thread pool takes. */
+const quicklyFreedBytes = 1024 * 1024
 /** Sessions whose hash is remembered between requests; for others the file is read once more at the end. */
 const rememberedHashes = 1024
 
 /** Makes the folder when it is not there, for its owner only. */
 export async function openFilesystemBlobStore({ folder }: { readonly folder: string }): Promise<BlobStore> {
   const root = resolve(folder)
-  for (const name of [...algorithms, 'uploads', 'deleted']) await ensureFolder(join(root, name))
+  for (const name of [...algorithms, 'uploads']) await ensureFolder(join(root, name))
   // Also where all of it was there: whoever made it may not have come so far.
   await syncFolder(root)
   await syncFolder(dirname(root))
   const store = new FilesystemBlobStore(root)
-  await store.freeLeftovers()
+  await store.removeLeftovers()
   return store
 }
 
@@ -75,8 +78,9 @@ class FilesystemBlobStore implements BlobStore {
   readonly #gates = new SessionGates()
   readonly #hashes = new BoundedCache<string, KnownHash>(rememberedHashes)
   readonly #durableFolders = new Map<string, Promise<void>>()
-  /** One file after the other, so that large ones do not keep the thread pool from those who wait for it. */
-  #freeing: Promise<unknown> = Promise.resolve()
+  /** Files without a name, whose space is given back when they are closed. */
+  readonly #nameless: Descriptor[] = []
+  #freeing: Promise<void> = Promise.resolve()
 
   constructor(folder: string) {
     this.#folder = folder
@@ -270,34 +274,47 @@ class FilesystemBlobStore implements BlobStore {
   }
 
   /**
-   * Out of the way first, which takes the same time for every size; at once, because the thread pool may be full of syncs.
+   * Takes the name only, which is as quick for every size: a file that is held open gives its space back when it is closed,
+   * by the system if this process dies. At once, because the thread pool may be full of syncs.
    * Not synced: a blob that a power cut brings back is one more that nobody names.
    */
   async delete(digest: Digest): Promise<boolean> {
-    const path = join(this.#folder, 'deleted', randomBytes(16).toString('hex'))
+    const path = this.#blobPath(digest)
     try {
-      renameSync(this.#blobPath(digest), path)
+      const file = openRecent(path, 'r')
+      this.#free(file)
+      unlinkSync(path)
+      return true
     } catch (error) {
       if (isMissing(error)) return false
       throw error
     }
-    this.#free(path)
-    return true
   }
 
   async freed(): Promise<void> {
     await this.#freeing
   }
 
-  /** What a process that died, perhaps another one than the last, did not come to. */
-  async freeLeftovers(): Promise<void> {
-    const folder = join(this.#folder, 'deleted')
-    for (const name of await sortedNames(folder, sessionPattern)) this.#free(join(folder, name))
+  /** One file after the other, so that large ones do not keep the thread pool from those who wait for it. */
+  #free(file: Descriptor): void {
+    this.#nameless.push(file)
+    if (this.#nameless.length === 1) this.#freeing = this.#freeing.then(() => this.#closeNameless())
   }
 
-  #free(path: string): void {
-    // What cannot be removed now is tried again when the store is opened anew: nobody waits for it.
-    this.#freeing = this.#freeing.then(() => removeFile(path)).catch(() => undefined)
+  async #closeNameless(): Promise<void> {
+    // By then the transaction that they were deleted in has ended, on SQLite.
+    await nextTurn()
+    for (const file of this.#nameless.splice(0)) {
+      if (sizeOfFile(file) <= quicklyFreedBytes) closeFile(file)
+      else await closeInBackground(file)
+    }
+  }
+
+  /** Earlier versions moved what they deleted to a folder, and perhaps did not come to remove it there. */
+  async removeLeftovers(): Promise<void> {
+    const folder = join(this.#folder, 'deleted')
+    if ((await findFile(folder)) === undefined) return
+    for (const name of await sortedNames(folder, sessionPattern)) await removeFile(join(folder, name))
   }
 
   async *list(after?: Digest): AsyncIterable<Digest> {
