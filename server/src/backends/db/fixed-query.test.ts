@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { addBlob } from './database.contract.ts'
 import type { Database } from './database.ts'
-import { fixedQuery } from './fixed-query.ts'
+import { fixedQuery, ofLength } from './fixed-query.ts'
 import { openSqlite } from './sqlite.ts'
 
 let built = 0
@@ -20,6 +20,17 @@ const between = fixedQuery<{ readonly from: string; readonly to: string }>()((db
     .orderBy('digest')
     .select('digest')
 })
+
+const among = ofLength((length) =>
+  fixedQuery<{ readonly digests: readonly string[]; readonly below: string }>()((db, param) =>
+    db
+      .selectFrom('blobs')
+      .where('digest', '<', param('below'))
+      .where('digest', 'in', param.list('digests', length))
+      .orderBy('digest')
+      .select('digest'),
+  ),
+)
 
 const count = fixedQuery<object>()((db) => db.selectFrom('blobs').select(({ fn }) => fn.countAll<number>().as('blobs')))
 
@@ -49,6 +60,18 @@ describe('a fixed query', () => {
     assert.deepEqual(await digests('sha256:b', 'sha256:z'), ['sha256:b', 'sha256:c'])
     assert.deepEqual(await digests('sha256:x', 'sha256:z'), [])
     assert.equal(built, 1)
+  })
+
+  test('takes lists, by a query for each length', async () => {
+    await db.write(async (tables) => {
+      for (const digest of ['sha256:l1', 'sha256:l2', 'sha256:l3']) await addBlob(digest)(tables)
+    })
+    const found = async (...digests: string[]) =>
+      (await db.select(among(digests.length), { digests, below: 'sha256:l3' })).map((row) => row.digest)
+    assert.deepEqual(await found('sha256:l2'), ['sha256:l2'])
+    assert.deepEqual(await found('sha256:l3', 'sha256:l2', 'sha256:l1'), ['sha256:l1', 'sha256:l2'])
+    assert.equal(among(3), among(3))
+    await assert.rejects(db.select(among(2), { digests: ['sha256:l1'], below: 'sha256:l3' }), /takes 2 values/)
   })
 
   test("sees this process's own commit at once, in the same turn of the event loop", async () => {

@@ -2,8 +2,14 @@
 import type { CompiledQuery, DialectAdapter, Kysely, QueryResult } from 'kysely'
 import type { Tables } from './tables/index.ts'
 
-/** Stands for the value of a parameter: `param('digest')`. */
-export type Parameter<Parameters> = <Name extends keyof Parameters & string>(name: Name) => Parameters[Name]
+export interface Parameter<Parameters> {
+  /** Stands for the value of a parameter: `param('digest')`. */
+  <Name extends keyof Parameters & string>(name: Name): Parameters[Name]
+  /**
+   * Stands for a list of so many values: `where('digest', 'in', param.list('digests', 50))`. See `ofLength`.
+   */
+  list<Name extends keyof Parameters & string>(name: Name, length: number): Parameters[Name]
+}
 
 export interface FixedQuery<Parameters, Row> {
   readonly build: (db: Kysely<Tables>, param: Parameter<Parameters>) => { compile(): CompiledQuery<Row> }
@@ -15,6 +21,20 @@ export interface FixedQuery<Parameters, Row> {
  */
 export function fixedQuery<Parameters extends object>() {
   return <Row>(build: FixedQuery<Parameters, Row>['build']): FixedQuery<Parameters, Row> => ({ build })
+}
+
+/**
+ * Fixed queries that differ only in the length of a list; each is built when the first list of its length comes. Not for
+ * lists of any length: what was built is kept. (To fill up one long list instead makes PostgreSQL read a small table
+ * whole, and a serializable transaction that has done so conflicts with all others.)
+ */
+export function ofLength<Query>(build: (length: number) => Query): (length: number) => Query {
+  const known = new Map<number, Query>()
+  return (length) => {
+    const query = known.get(length) ?? build(length)
+    known.set(length, query)
+    return query
+  }
 }
 
 /** A query as its dialect spells it, and the names of its parameters in the order of their places. */
@@ -68,23 +88,48 @@ export function onlyRow<Row>({ rows: [row, ...more] }: QueryResult<Row>): Row {
   return row
 }
 
+/** Where a parameter's value goes. */
 class Place {
   readonly name: string
 
   constructor(name: string) {
     this.name = name
   }
+
+  valueIn(parameters: Readonly<Record<string, unknown>>): unknown {
+    return parameters[this.name]
+  }
+}
+
+/** Where one value of a list goes. */
+class ListPlace extends Place {
+  readonly #index: number
+  readonly #length: number
+
+  constructor(name: string, index: number, length: number) {
+    super(name)
+    this.#index = index
+    this.#length = length
+  }
+
+  override valueIn(parameters: Readonly<Record<string, unknown>>): unknown {
+    const list = parameters[this.name] as readonly unknown[]
+    if (list.length !== this.#length) throw new Error(`${this.name} takes ${this.#length} values`)
+    return list[this.#index]
+  }
 }
 
 function compile<Parameters, Row>(db: Kysely<Tables>, { build }: FixedQuery<Parameters, Row>): CompiledFixedQuery {
-  const param = ((name: string) => new Place(name)) as unknown as Parameter<Parameters>
+  const param = Object.assign((name: string) => new Place(name), {
+    list: (name: string, length: number) => Array.from({ length }, (_, index) => new ListPlace(name, index, length)),
+  }) as unknown as Parameter<Parameters>
   const compiled = build(db, param).compile()
   const places = compiled.parameters
   return {
     compiled,
     valuesOf(parameters) {
       const values = parameters as Readonly<Record<string, unknown>>
-      return places.map((place) => (place instanceof Place ? values[place.name] : place))
+      return places.map((place) => (place instanceof Place ? place.valueIn(values) : place))
     },
   }
 }

@@ -1,7 +1,9 @@
 /** For long work in many small transactions, so that others hardly notice it. */
 import { setTimeout as pause } from 'node:timers/promises'
+import type { Kysely } from 'kysely'
+import type { Database, WriteOptions } from '../../backends/db/database.ts'
+import type { Tables } from '../../backends/db/tables/index.ts'
 
-/** With fifty entries a transaction, a collection still removes more than a thousand blobs a second. */
 const leastMs = 15
 
 /** Runs a transaction, then leaves the database to the others for at least three times as long. */
@@ -10,4 +12,30 @@ export async function thenBreathe<T>(work: () => Promise<T>): Promise<T> {
   const result = await work()
   await pause(Math.max(leastMs, 3 * (performance.now() - began)))
   return result
+}
+
+/** Runs a transaction, and resolves when the next one may begin. */
+export type PacedWrite = <T>(fn: (tables: Kysely<Tables>) => Promise<T>, options: WriteOptions) => Promise<T>
+
+/** What is late is made up for, but not more than that. */
+const mostBehindMs = 1_000
+
+/**
+ * Transactions at an even pace, one every so many milliseconds: not more often on a machine with room, nor much more seldom
+ * on a busy one. Each leaves the database to the others for at least three times as long as it held it.
+ */
+export function paced(db: Database, everyMs: number): PacedWrite {
+  let due = performance.now()
+  return async (fn, options) => {
+    let began = performance.now()
+    const result = await db.write((tables) => {
+      // Now, not before: it may have waited for the others.
+      began = performance.now()
+      return fn(tables)
+    }, options)
+    const ended = performance.now()
+    due = Math.max(due + everyMs, ended - mostBehindMs)
+    await pause(Math.max(3 * (ended - began), due - ended))
+    return result
+  }
 }

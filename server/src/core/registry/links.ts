@@ -9,7 +9,7 @@
 import type { Digest } from '@berth/oci'
 import type { ExpressionBuilder, Kysely } from 'kysely'
 import type { Database } from '../../backends/db/database.ts'
-import { fixedQuery, onlyRow, run } from '../../backends/db/fixed-query.ts'
+import { fixedQuery, ofLength, onlyRow, run } from '../../backends/db/fixed-query.ts'
 import type { Tables } from '../../backends/db/tables/index.ts'
 import { batches } from '../../base/batches.ts'
 import type { Clock } from '../../base/clock.ts'
@@ -86,6 +86,36 @@ export async function linkBlob(
   if (links === 1) await addToRegistry(tables, registryId, { blobBytes: size, manifestBytes: 0 })
 }
 
+/** How many links go by one statement. */
+const unlinkedTogether = 100
+
+interface Links {
+  readonly repositoryId: number
+  readonly digests: readonly string[]
+}
+
+const removedLinks = ofLength((length) =>
+  fixedQuery<Links>()((db, param) =>
+    db
+      .deleteFrom('repository_blobs')
+      .where('repository_id', '=', param('repositoryId'))
+      .where('digest', 'in', param.list('digests', length))
+      .returning('digest'),
+  ),
+)
+
+const removedUnusedLinks = ofLength((length) =>
+  fixedQuery<Links & { readonly before: string }>()((db, param) =>
+    db
+      .deleteFrom('repository_blobs')
+      .where('repository_id', '=', param('repositoryId'))
+      .where('digest', 'in', param.list('digests', length))
+      .where('unused_since', '<', param('before'))
+      .where((link) => link.not(isNamed(link)))
+      .returning(['digest', 'unused_since']),
+  ),
+)
+
 /**
  * Removes links that the repository has; the caller has made sure that no manifest of it needs them.
  * since: from when on the bytes count as unlinked where these were the last links.
@@ -96,63 +126,103 @@ export async function unlinkBlobs(
   digests: readonly string[],
   since: string,
 ): Promise<void> {
-  for (const batch of batches(digests)) {
-    const gone = await tables
-      .deleteFrom('repository_blobs')
-      .where('repository_id', '=', repositoryId)
-      .where('digest', 'in', batch)
-      .returning('digest')
-      .execute()
-    if (gone.length > 0) {
-      await afterUnlink(
-        tables,
-        repositoryId,
-        gone.map((row) => row.digest),
-        since,
-      )
-    }
+  for (const batch of batches(digests, unlinkedTogether)) {
+    const { rows } = await run(tables, removedLinks(batch.length), { repositoryId, digests: batch })
+    await afterUnlink(tables, repositoryId, digestsOf(rows), since)
   }
 }
 
-/** What follows from links that are gone, a batch at most. */
+/**
+ * Removes those of the repository's links that no manifest of it names, and none has since a moment. What is then linked
+ * nowhere counts as unlinked since that of its group which was unused last. Returns the digests of what has gone.
+ */
+export async function unlinkUnused(
+  tables: Kysely<Tables>,
+  repositoryId: number,
+  digests: readonly string[],
+  before: string,
+): Promise<string[]> {
+  const gone: string[] = []
+  for (const batch of batches(digests, unlinkedTogether)) {
+    const { rows } = await run(tables, removedUnusedLinks(batch.length), { repositoryId, digests: batch, before })
+    const since = rows.reduce((last, { unused_since: one }) => (one !== null && one > last ? one : last), '')
+    await afterUnlink(tables, repositoryId, digestsOf(rows), since)
+    gone.push(...digestsOf(rows))
+  }
+  return gone
+}
+
+const registryOf = fixedQuery<{ readonly repositoryId: number }>()((db, param) =>
+  db.selectFrom('repositories').where('id', '=', param('repositoryId')).select('registry_id'),
+)
+
+const sizes = ofLength((length) =>
+  fixedQuery<{ readonly digests: readonly string[] }>()((db, param) =>
+    db.selectFrom('blobs').where('digest', 'in', param.list('digests', length)).select(['digest', 'size']),
+  ),
+)
+
+interface InRegistry {
+  readonly registryId: number
+  readonly digests: readonly string[]
+}
+
+const lastInRegistry = ofLength((length) =>
+  fixedQuery<InRegistry>()((db, param) =>
+    db
+      .deleteFrom('registry_blobs')
+      .where('registry_id', '=', param('registryId'))
+      .where('digest', 'in', param.list('digests', length))
+      .where('links', '=', 1)
+      .returning('digest'),
+  ),
+)
+
+const oneLessInRegistry = ofLength((length) =>
+  fixedQuery<InRegistry>()((db, param) =>
+    db
+      .updateTable('registry_blobs')
+      .set((row) => ({ links: row('links', '-', 1) }))
+      .where('registry_id', '=', param('registryId'))
+      .where('digest', 'in', param.list('digests', length)),
+  ),
+)
+
+const nowhereLinked = ofLength((length) =>
+  fixedQuery<{ readonly digests: readonly string[]; readonly since: string }>()((db, param) =>
+    db
+      .updateTable('blobs')
+      .set({ unlinked_since: param('since') })
+      .where('digest', 'in', param.list('digests', length))
+      .where((blob) => blob.not(isLinked(blob))),
+  ),
+)
+
+/** What follows from links that are gone, so many at most as go by one statement. */
 async function afterUnlink(
   tables: Kysely<Tables>,
   repositoryId: number,
   digests: readonly string[],
   since: string,
 ): Promise<void> {
-  const { registry_id: registryId } = await tables
-    .selectFrom('repositories')
-    .where('id', '=', repositoryId)
-    .select('registry_id')
-    .executeTakeFirstOrThrow()
-  const rows = await tables.selectFrom('blobs').where('digest', 'in', digests).select(['digest', 'size']).execute()
-  const sizes = new Map(rows.map((row) => [row.digest, row.size]))
-  const bytesOf = (some: readonly string[]) => some.reduce((sum, digest) => sum + (sizes.get(digest) ?? 0), 0)
+  if (digests.length === 0) return
+  const { registry_id: registryId } = onlyRow(await run(tables, registryOf, { repositoryId }))
+  const { rows } = await run(tables, sizes(digests.length), { digests })
+  const sizeOf = new Map(rows.map((row) => [row.digest, row.size]))
+  const bytesOf = (some: readonly string[]) => some.reduce((sum, digest) => sum + (sizeOf.get(digest) ?? 0), 0)
   await addToRepository(tables, repositoryId, { blobBytes: -bytesOf(digests), manifestBytes: 0 })
-  await tables
-    .updateTable('registry_blobs')
-    .set((row) => ({ links: row('links', '-', 1) }))
-    .where('registry_id', '=', registryId)
-    .where('digest', 'in', digests)
-    .execute()
-  const left = await tables
-    .deleteFrom('registry_blobs')
-    .where('registry_id', '=', registryId)
-    .where('digest', 'in', digests)
-    .where('links', '=', 0)
-    .returning('digest')
-    .execute()
-  if (left.length === 0) return
-  const gone = left.map((row) => row.digest)
+  const gone = digestsOf((await run(tables, lastInRegistry(digests.length), { registryId, digests })).rows)
+  if (gone.length < digests.length) {
+    const last = new Set(gone)
+    const others = digests.filter((digest) => !last.has(digest))
+    await run(tables, oneLessInRegistry(others.length), { registryId, digests: others })
+  }
+  if (gone.length === 0) return
   await addToRegistry(tables, registryId, { blobBytes: -bytesOf(gone), manifestBytes: 0 })
-  await tables
-    .updateTable('blobs')
-    .set({ unlinked_since: since })
-    .where('digest', 'in', gone)
-    .where((blob) => blob.not(isLinked(blob)))
-    .execute()
+  await run(tables, nowhereLinked(gone.length), { digests: gone, since })
 }
+
+const digestsOf = (rows: readonly { readonly digest: string }[]): string[] => rows.map(({ digest }) => digest)
 
 /**
  * For whoever is about to tell a client that a blob is there, so that the client has time to name it in a manifest: renews

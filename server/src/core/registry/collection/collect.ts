@@ -58,14 +58,14 @@ export function createCollector(db: Database, store: BlobStore, clock: Clock): C
 }
 
 async function* tell<Work>(step: Step<Work>, signal: AbortSignal): AsyncGenerator<readonly Garbage[]> {
-  for await (const { garbage } of step.plan()) {
+  for await (const { garbage } of step.plan({ following: true })) {
     if (signal.aborted) return
     if (garbage.length > 0) yield garbage
   }
 }
 
 async function* carryOut<Work>(step: Step<Work>, signal: AbortSignal): AsyncGenerator<readonly Garbage[]> {
-  for await (const { work } of step.plan()) {
+  for await (const { work } of step.plan({ following: false })) {
     if (signal.aborted) return
     if (work.length === 0) continue
     for await (const gone of step.carryOut(work)) if (gone.length > 0) yield gone

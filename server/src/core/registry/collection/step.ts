@@ -32,14 +32,19 @@ export interface Garbage {
 export interface Batch<Work> {
   /** What is to be done; it is looked at again when it is. */
   readonly work: readonly Work[]
-  /** What goes because of it, also in later steps: what a dry run tells. */
+  /** What goes because of it, also in later steps if `following`: what a dry run tells. */
   readonly garbage: readonly Garbage[]
+}
+
+export interface PlanOptions {
+  /** Also what goes in later steps because of this one, which takes longer to find out. */
+  readonly following: boolean
 }
 
 /** One kind of garbage. */
 export interface Step<Work> {
   /** Changes nothing. In batches, each found when it is asked for, by ranges of indexes. */
-  plan(): AsyncIterable<Batch<Work>>
+  plan(options: PlanOptions): AsyncIterable<Batch<Work>>
   /** Yields what has gone, as it goes; the rest was needed again, or somebody else was faster. Safe to repeat. */
   carryOut(work: readonly Work[]): AsyncIterable<readonly Garbage[]>
 }
