@@ -15,15 +15,24 @@ import { portOf } from './ports.ts'
 /** Longer than a push takes from its first blob to the manifest that names it. */
 const graceSeconds = 10
 const pushedKilobytes = 64
+/** As many as use up the machine. */
 const pushers = 8
+/** More than ever push at the same time at half that rate, so that none waits for a connection. */
+const connections = 64
 const litterRepository = 'litter/bench'
 const pushedRepository = 'pushed/bench'
 
-interface Experiment {
+interface Pushes {
   readonly quiet: JobResult
   readonly collecting: JobResult
-  readonly deletes: number
-  readonly collectSeconds: number
+  readonly deletesPerSecond: number
+}
+
+interface Experiment {
+  /** Each pusher pushes one image after another: all share the processor, and whatever else runs takes some of theirs. */
+  readonly full: Pushes
+  /** Pushes arrive at half the rate that was reached so while nothing was collected: what users of a busy server wait. */
+  readonly half: Pushes
 }
 
 export function gcCases(options: Options): Case[] {
@@ -35,20 +44,21 @@ export function gcCases(options: Options): Case[] {
     noWarmUp: true,
     check: (registry) => requireGc(registry, options),
   })
-  return [
-    declare('gc/quiet', `pushes of ${pushedKilobytes} KB, no collection`, ({ quiet }) => pushesOf(quiet)),
+  const rows = (load: keyof Experiment, group: string, words: string) => [
+    declare(`${group}/quiet`, `${words}, no collection`, (result) => pushesOf(result[load].quiet)),
+    declare(`${group}/collecting`, `${words} beside a collection`, (result) => pushesOf(result[load].collecting), {
+      wanted: [{ kind: 'p99AsIn', case: `${group}/quiet`, within: 0.1 }],
+    }),
     declare(
-      'gc/collecting',
-      `pushes of ${pushedKilobytes} KB beside a collection`,
-      ({ collecting }) => pushesOf(collecting),
-      { wanted: [{ kind: 'p99AsIn', case: 'gc/quiet', within: 0.1 }] },
-    ),
-    declare(
-      'gc/deletes',
-      `collection of ${formatCount(garbage)} blobs beside pushes`,
-      ({ deletes, collectSeconds }) => ({ value: deletes / collectSeconds }),
+      `${group}/deletes`,
+      `collection of ${formatCount(garbage)} blobs beside ${words}`,
+      (result) => ({ value: result[load].deletesPerSecond }),
       { unit: perSecond('deletes'), wanted: [{ kind: 'limit', bound: 'least', value: 1000 }] },
     ),
+  ]
+  return [
+    ...rows('full', 'gc', `pushes of ${pushedKilobytes} KB`),
+    ...rows('half', 'gc/half', `pushes of ${pushedKilobytes} KB at half that rate`),
   ]
 }
 
@@ -76,30 +86,41 @@ async function experiment(
   const berth = await openBerth(registry.kind, { source, workers, environment }, own)
   try {
     await berth.start()
-    await litter(berth, garbage)
-    const graceEnds = performance.now() + graceSeconds * 1000
-    await push(berth, 1)
-    const quiet = await push(berth, 2 * seconds)
-    await pause(Math.max(0, graceEnds - performance.now()))
-    return { quiet, ...(await collectBesidePushes(berth, garbage)) }
+    const full = await pushesBeside(berth, garbage, seconds)
+    const { operations, seconds: took } = full.quiet
+    return { full, half: await pushesBeside(berth, garbage, seconds, operations / took / 2) }
   } finally {
     await berth.stop()
     await rm(own, { recursive: true, force: true })
   }
 }
 
-async function collectBesidePushes(berth: Berth, garbage: number): Promise<Omit<Experiment, 'quiet'>> {
+/** rate: pushes a second; undefined for as many as there can be. */
+async function pushesBeside(berth: Berth, garbage: number, seconds: number, rate?: number): Promise<Pushes> {
+  await litter(berth, garbage)
+  const graceEnds = performance.now() + graceSeconds * 1000
+  await push(berth, { seconds: 1 })
+  const quiet = await push(berth, { seconds: (rate === undefined ? 2 : 4) * seconds, rate })
+  await pause(Math.max(0, graceEnds - performance.now()))
+  return { quiet, ...(await collectBesidePushes(berth, garbage, rate)) }
+}
+
+async function collectBesidePushes(
+  berth: Berth,
+  garbage: number,
+  rate: number | undefined,
+): Promise<Omit<Pushes, 'quiet'>> {
   const before = await countBlobs(berth)
   const from = performance.now()
   const collection = berth.command('gc', '--grace', `${graceSeconds}s`).then(() => (performance.now() - from) / 1000)
-  const [pushed, collected] = await Promise.allSettled([push(berth, 600, whenOver(collection)), collection])
+  const end = whenOver(collection)
+  const [pushed, collected] = await Promise.allSettled([push(berth, { seconds: 600, rate, end }), collection])
   // Pushes that were cut short because the collection failed are not what is to be told.
   if (collected.status === 'rejected') throw collected.reason
   if (pushed.status === 'rejected') throw pushed.reason
-  const [collecting, collectSeconds] = [pushed.value, collected.value]
-  const deletes = before + collecting.operations * blobsOfAPush - (await countBlobs(berth))
+  const deletes = before + pushed.value.operations * blobsOfAPush - (await countBlobs(berth))
   if (deletes < garbage) throw new Error(`only ${deletes} of ${garbage} blobs were collected`)
-  return { collecting, deletes, collectSeconds }
+  return { collecting: pushed.value, deletesPerSecond: deletes / collected.value }
 }
 
 const whenOver = (work: Promise<unknown>): Promise<void> =>
@@ -118,7 +139,14 @@ async function litter(berth: Berth, blobs: number): Promise<void> {
   })
 }
 
-async function push(berth: Berth, seconds: number, end?: Promise<unknown>): Promise<JobResult> {
+interface PushOptions {
+  readonly seconds: number
+  /** Pushes a second; undefined for one after another. */
+  readonly rate?: number | undefined
+  readonly end?: Promise<void>
+}
+
+async function push(berth: Berth, { seconds, rate, end }: PushOptions): Promise<JobResult> {
   return runJob(
     {
       ...{
@@ -126,7 +154,7 @@ async function push(berth: Berth, seconds: number, end?: Promise<unknown>): Prom
         repository: pushedRepository,
         layerBytes: pushedKilobytes * 1000,
         style: 'monolithic',
-        pushers,
+        ...(rate === undefined ? { pushers } : { pushers: connections, perSecond: rate }),
       },
       ...{ port: portOf(berth), seconds },
       ...(await authorizationFor(berth, pushedRepository)),

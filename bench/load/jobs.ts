@@ -31,9 +31,12 @@ export interface PushJob extends JobBase {
   readonly repository: string
   readonly layerBytes: number
   readonly style: PushStyle
+  /** With `perSecond`, how many connections they have at most. */
   readonly pushers: number
   /** Ends after so many, too. */
   readonly most?: number
+  /** So many pushes begin, evenly, whether or not others have ended; their times count from when they were due. */
+  readonly perSecond?: number
 }
 
 /** As push, but blobs alone, which nothing refers to: what a garbage collection has to find. */

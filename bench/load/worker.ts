@@ -2,14 +2,14 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { type Connection, openConnection } from './connection.ts'
 import type { AskJob, Job, JobResult, LitterJob, PullJob, PushJob } from './jobs.ts'
+import { atFixedRate, type Operation, oneAfterAnother } from './pace.ts'
 import { createWire, pushBlob, pushImage } from './wire.ts'
-
-/** One operation by one of the clients; the bytes that it moved. */
-type Operation = (client: number) => Promise<number>
 
 interface Prepared {
   readonly clients: number
   readonly most?: number
+  /** So many begin, whatever the clients do. */
+  readonly perSecond?: number
   readonly operation: Operation
   close(): void
 }
@@ -20,7 +20,7 @@ process.once('SIGTERM', () => {
 })
 const job = JSON.parse(process.argv[2] ?? '') as Job
 const prepared = await prepare(job)
-const result = await repeat(prepared, job.seconds)
+const result = await measure(prepared, job.seconds)
 prepared.close()
 console.log(JSON.stringify(result))
 
@@ -37,30 +37,20 @@ async function prepare(work: Job): Promise<Prepared> {
   }
 }
 
-/** Every client does one operation after another until the time is over; what has begun is finished, and counts. */
-async function repeat(
-  { clients, most = Number.POSITIVE_INFINITY, operation }: Prepared,
+async function measure(
+  { clients, most = Number.POSITIVE_INFINITY, perSecond, operation }: Prepared,
   seconds: number,
 ): Promise<JobResult> {
-  const times: number[] = []
-  let bytes = 0
-  let begun = 0
   const start = performance.now()
-  const deadline = start + seconds * 1000
-  const client = async (number: number): Promise<void> => {
-    while (!toldToEnd && performance.now() < deadline && begun < most) {
-      begun++
-      const from = performance.now()
-      const moved = await operation(number)
-      bytes += moved
-      times.push(performance.now() - from)
-    }
-  }
-  await Promise.all(Array.from({ length: clients }, (_, number) => client(number)))
-  const end = performance.now()
-  times.sort((one, other) => one - other)
-  const at = (share: number) => times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? 0
-  return { operations: times.length, seconds: (end - start) / 1000, bytes, p50: at(0.5), p99: at(0.99) }
+  const end = { deadline: start + seconds * 1000, isOver: () => toldToEnd }
+  const { times, bytes } =
+    perSecond === undefined
+      ? await oneAfterAnother({ clients, most, operation }, end)
+      : await atFixedRate({ perSecond, operation }, end)
+  const took = performance.now() - start
+  const sorted = times.toSorted((one, other) => one - other)
+  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
+  return { operations: times.length, seconds: took / 1000, bytes, p50: at(0.5), p99: at(0.99) }
 }
 
 function headersOf({ authorization }: Job): Record<string, string> {
@@ -111,12 +101,13 @@ async function preparePull(work: PullJob): Promise<Prepared> {
 }
 
 function preparePush(work: PushJob): Prepared {
-  const { layerBytes, style, repository, pushers, most } = work
+  const { layerBytes, style, repository, pushers, most, perSecond } = work
   const wire = createWire(`http://127.0.0.1:${work.port}`, work.authorization, pushers)
   const unlike = createLayers(layerBytes)
   return {
     clients: pushers,
     ...(most === undefined ? {} : { most }),
+    ...(perSecond === undefined ? {} : { perSecond }),
     async operation() {
       const layer = unlike()
       const config = Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', of: layer.digest }))
