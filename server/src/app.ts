@@ -40,6 +40,8 @@ export interface Backends {
   readonly wait: (ms: number) => Promise<void>
   /** Called once, when the disk has failed to keep a commit: every process on the data folder should end. */
   readonly onBroken: (error: unknown) => void
+  /** Whether no other process does the database's checkpoints. */
+  readonly ownCheckpoints: boolean
   /** Called for every call to an object store. */
   readonly onStoreCall: (call: StoreCall) => void
 }
@@ -74,7 +76,8 @@ const requestLevels = new Set(['trace', 'debug', 'info'])
 
 export async function createCore(config: Config, keys: Keys, given: Partial<Backends> = {}): Promise<Core> {
   const clock = given.clock ?? systemClock
-  const db = given.db ?? (await openDatabase(config.db, clock, { onBroken: given.onBroken }))
+  // A command's are the server's, or those of its own end.
+  const db = given.db ?? (await openDatabase(config.db, clock, { ownCheckpoints: false, ...given }))
   const blobs = given.blobs ?? (await openBlobStore(config.blobs, given.onStoreCall))
   const sealer = sealerOf(keys.seal)
   const registries = createRegistries(db, sealer, clock)

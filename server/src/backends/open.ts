@@ -7,12 +7,15 @@ import { checkBlobStore } from './blobs/blob-store-check.ts'
 import { openFilesystemBlobStore } from './blobs/filesystem.ts'
 import { openMemoryBlobStore } from './blobs/memory.ts'
 import type { StoreCall } from './blobs/object-retries.ts'
+import { type Checkpoints, startCheckpoints } from './db/checkpoints.ts'
 import type { Database } from './db/database.ts'
 import { openSqlite } from './db/sqlite.ts'
 
 export interface OpenDatabaseOptions {
   /** Called once, when the disk has failed to keep a commit; then every process that has the database open should end. */
   readonly onBroken?: ((error: unknown) => void) | undefined
+  /** SQLite: whether nobody else does the checkpoints, see `checkpoints.ts`. */
+  readonly ownCheckpoints?: boolean | undefined
   /** How long a database on another machine, that is not there yet, is waited for. */
   readonly patienceMs?: number
   /** Called every few seconds meanwhile, with what is the matter. */
@@ -24,11 +27,17 @@ const usualPatienceMs = 10_000
 export async function openDatabase(
   config: DbConfig,
   clock: Clock,
-  { onBroken = () => undefined, patienceMs = usualPatienceMs, onWaiting }: OpenDatabaseOptions = {},
+  { onBroken = () => undefined, ownCheckpoints = true, ...waiting }: OpenDatabaseOptions = {},
 ): Promise<Database> {
-  if (config.kind === 'sqlite') return openSqlite({ file: config.file, clock, onBroken })
+  if (config.kind === 'sqlite') return openSqlite({ file: config.file, clock, onBroken, ownCheckpoints })
+  const { patienceMs = usualPatienceMs, onWaiting } = waiting
   const { openPostgres } = await import('./db/postgres.ts') // a start without it is spared the driver
   return openPostgres({ server: config, clock, patienceMs, onWaiting })
+}
+
+/** Undefined for a database that needs nobody for it. */
+export function openCheckpoints(config: DbConfig, onFailure: (error: unknown) => void): Checkpoints | undefined {
+  return config.kind === 'sqlite' ? startCheckpoints({ file: config.file, onFailure }) : undefined
 }
 
 /** observe: called for every call to an object store. */

@@ -41,7 +41,11 @@ export async function serve(config: Config, log: Log & { flush(): void }, shared
       observe: metrics.observe,
       metrics: shared?.metrics ?? ownMetrics,
     },
-    { onBroken: (error) => endBroken(log, error), onStoreCall: storeMetrics(metrics.registry) },
+    {
+      onBroken: (error) => endBroken(log, error),
+      ownCheckpoints: shared === undefined,
+      onStoreCall: storeMetrics(metrics.registry),
+    },
   )
   const ticketKeys = shared?.ticketKeys
   const listener = createListener({

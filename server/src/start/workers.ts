@@ -2,6 +2,7 @@
 import cluster, { type Worker } from 'node:cluster'
 import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
+import { openCheckpoints } from '../backends/open.ts'
 import type { Log } from '../base/log.ts'
 import type { Config } from '../config/config.ts'
 import { brokenExitCode } from './broken.ts'
@@ -82,6 +83,9 @@ async function serve(waiting: readonly Worker[], config: Config, log: Log): Prom
     killAll()
     throw error
   }
+  const checkpoints = openCheckpoints(config.db, (error) =>
+    log.warn({ err: error }, 'a checkpoint of the database failed'),
+  )
   return {
     async drain() {
       draining = true
@@ -89,6 +93,7 @@ async function serve(waiting: readonly Worker[], config: Config, log: Log): Prom
       const ending = workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve)))
       for (const worker of workers) tell(worker, { kind: 'drain' })
       await Promise.all(ending)
+      checkpoints?.stop()
     },
     kill: killAll,
   }

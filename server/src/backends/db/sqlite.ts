@@ -28,27 +28,38 @@ export interface SqliteOptions {
    * `unavailable`. The process should end, and with it every other one that has the file open, before it is opened anew.
    */
   readonly onBroken?: (error: unknown) => void
+  /** Whether nobody else moves what the log holds into the database. */
+  readonly ownCheckpoints?: boolean
 }
+
+/**
+ * Pages in the log from which on whoever commits does a checkpoint. It stops the event loop while it copies them, so not many;
+ * but each costs two syncs, so not few. Where another process does it (`checkpoints.ts`), only if that one is late.
+ */
+const checkpointPages = { own: 4_000, late: 20_000 }
 
 /**
  * Opens the file and brings its tables up to date; several processes may do so at once.
  * Throws a plain Error when a newer version of the program has been here already.
  */
-export async function openSqlite({ file, clock = systemClock, onBroken }: SqliteOptions): Promise<Database> {
-  return file === ':memory:' ? openInMemory(clock) : openFile(resolve(file), clock, onBroken ?? (() => undefined))
+export async function openSqlite(options: SqliteOptions): Promise<Database> {
+  const { file, clock = systemClock, onBroken = () => undefined, ownCheckpoints = true } = options
+  if (file === ':memory:') return openInMemory(clock)
+  return openFile({ file: resolve(file), clock, onBroken, ownCheckpoints })
 }
 
-async function openFile(file: string, clock: Clock, onBroken: (error: unknown) => void): Promise<Database> {
+async function openFile({ file, clock, onBroken, ownCheckpoints }: Required<SqliteOptions>): Promise<Database> {
   await ensurePrivateFile(file)
   const writer = new SqliteConnection(file, clock)
   const connections = [writer]
   try {
-    await configure(writer, { cacheKiB: 4_096 })
+    const autocheckpoint = ownCheckpoints ? checkpointPages.own : checkpointPages.late
+    await configure(writer, { cacheKiB: 4_096, autocheckpoint })
     const mode = await writer.pragma('journal_mode=WAL')
     if (mode !== 'wal') throw new Error(`${file}: this file system cannot share memory between processes (no WAL mode)`)
     const reader = new SqliteConnection(file, clock, { sharesSnapshots: true })
     connections.push(reader)
-    await configure(reader, { cacheKiB: 8_192 })
+    await configure(reader, { cacheKiB: 8_192, autocheckpoint })
     await migrateUnderLock(writer, file)
     await reader.pragma('query_only=1')
     await rewriteLog(writer)
@@ -208,12 +219,14 @@ async function rewriteLog(connection: SqliteConnection): Promise<void> {
   }
 }
 
-async function configure(connection: SqliteConnection, { cacheKiB }: { cacheKiB: number }): Promise<void> {
+async function configure(
+  connection: SqliteConnection,
+  { cacheKiB, autocheckpoint }: { readonly cacheKiB: number; readonly autocheckpoint: number },
+): Promise<void> {
   await connection.pragma('synchronous=NORMAL') // WalSync does the rest
   await connection.pragma(`cache_size=-${cacheKiB}`)
   await connection.pragma('temp_store=MEMORY')
-  // Pages. A checkpoint stops the event loop while it copies them, so not many; but each costs two syncs, so not few.
-  await connection.pragma('wal_autocheckpoint=4000')
+  await connection.pragma(`wal_autocheckpoint=${autocheckpoint}`)
   await connection.pragma(`journal_size_limit=${64 * 1024 * 1024}`)
 }
 
