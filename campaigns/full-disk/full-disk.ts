@@ -181,7 +181,6 @@ function leastOf({ rounds, pushers }: FullDiskOptions): Record<string, number> {
   return {
     ...Object.fromEntries(endings.map(([ending]) => [`rounds, ${ending}`, each])),
     'pulls meanwhile': each,
-    'refused: begin of an upload': each,
     'refused: blob in one POST': each,
     'refused in the middle of an upload': each,
     'refused: manifest': 2 * each * pushers,

@@ -7,7 +7,7 @@ import { checkBlobStore } from './blobs/blob-store-check.ts'
 import { openFilesystemBlobStore } from './blobs/filesystem.ts'
 import { openMemoryBlobStore } from './blobs/memory.ts'
 import type { StoreCall } from './blobs/object-retries.ts'
-import { type Checkpoints, startCheckpoints } from './db/checkpoints.ts'
+import { type Checkpoints, type CheckpointsOptions, startCheckpoints } from './db/checkpoints.ts'
 import type { Database } from './db/database.ts'
 import { openSqlite } from './db/sqlite.ts'
 
@@ -36,8 +36,11 @@ export async function openDatabase(
 }
 
 /** Undefined for a database that needs nobody for it. */
-export function openCheckpoints(config: DbConfig, onFailure: (error: unknown) => void): Checkpoints | undefined {
-  return config.kind === 'sqlite' ? startCheckpoints({ file: config.file, onFailure }) : undefined
+export function openCheckpoints(
+  config: DbConfig,
+  on: Pick<CheckpointsOptions, 'onFailure' | 'onBroken'>,
+): Checkpoints | undefined {
+  return config.kind === 'sqlite' ? startCheckpoints({ file: config.file, ...on }) : undefined
 }
 
 /** observe: called for every call to an object store. */

@@ -63,10 +63,7 @@ async function serve(waiting: readonly Worker[], config: Config, log: Log): Prom
       worker.once('exit', (code, signal) => {
         reject(new StartError(`a worker ended before it listened (${signal ?? `exit code ${code}`})`))
         if (draining) return
-        if (code === brokenExitCode) {
-          killAll()
-          process.exit(brokenExitCode)
-        }
+        if (code === brokenExitCode) endBroken()
         log.error({ worker: worker.process.pid, code, signal }, 'a worker ended; starting another')
         setTimeout(() => {
           if (draining) return
@@ -83,9 +80,13 @@ async function serve(waiting: readonly Worker[], config: Config, log: Log): Prom
     killAll()
     throw error
   }
-  const checkpoints = openCheckpoints(config.db, (error) =>
-    log.warn({ err: error }, 'a checkpoint of the database failed'),
-  )
+  const checkpoints = openCheckpoints(config.db, {
+    onFailure: (error) => log.warn({ err: error }, 'a checkpoint of the database failed; it is tried again'),
+    onBroken(error) {
+      log.error({ err: error }, 'the disk has failed to keep the database; this server ends')
+      endBroken()
+    },
+  })
   return {
     async drain() {
       draining = true
@@ -112,6 +113,11 @@ async function sendMetrics(worker: Worker, id: number, log: Log): Promise<void> 
 }
 
 const living = (): Worker[] => Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined)
+
+function endBroken(): never {
+  killAll()
+  process.exit(brokenExitCode)
+}
 
 function killAll(): void {
   for (const worker of living()) worker.process.kill('SIGKILL')

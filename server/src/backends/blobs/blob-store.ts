@@ -49,13 +49,13 @@ export interface BlobStore {
   read(digest: Digest, range?: ByteRange): Promise<AsyncIterable<Uint8Array>>
   /**
    * Names a new session: 32 lower-case hexadecimal digits. Nothing is durable yet, and the store may know nothing of it before
-   * the first append, if it is one of no bytes.
+   * the first append, which may be one of no bytes.
    */
   begin(): Promise<string>
   /**
-   * Writes bytes at `offset` (a chunk is used up before the next is asked for), dropping whatever an earlier, unrecorded append left behind it. Returns the session's
-   * length afterwards. When `bytes` throws, what arrived before is kept and the error passes through.
-   * At offset 0, a session that is gone may begin anew.
+   * Writes bytes at `offset` (a chunk is used up before the next is asked for), dropping whatever an earlier, unrecorded append
+   * left behind it. Returns the session's length afterwards. When `bytes` throws, what arrived before is kept and the error passes through.
+   * At offset 0, a session that is gone may begin anew (in a folder and in memory; not in an object store).
    * Faults: `blobUploadUnknown`; `chunkOutOfOrder` when fewer than `offset` bytes are there; `uploadBusy` when a newer
    * append has taken over; `unavailable` on a full disk.
    */
@@ -82,7 +82,7 @@ export interface BlobStore {
   readonly deletesTogether?: number
   /** Resolves when the space of what was deleted has been given back; absent where `delete` does not leave that for later. */
   freed?(): Promise<void>
-  /** Every session that was begun and neither committed nor aborted, in any order; one that ends meanwhile may be missing. */
+  /** Every session that was appended to and neither committed nor aborted, in any order; one that ends meanwhile may be missing. */
   listSessions(): AsyncIterable<StoredSession>
   /** All digests in ascending order, after the given one. */
   list(after?: Digest): AsyncIterable<Digest>

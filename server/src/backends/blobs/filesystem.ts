@@ -275,7 +275,7 @@ class FilesystemBlobStore implements BlobStore {
 
   /**
    * Takes the name only, which is as quick for every size: a file that is held open gives its space back when it is closed,
-   * by the system if this process dies. At once, because the thread pool may be full of syncs.
+   * by the system if this process dies. At once, because the thread pool may be full of syncs, and others wait for the lock.
    * Not synced: a blob that a power cut brings back is one more that nobody names.
    */
   async delete(digest: Digest): Promise<boolean> {
@@ -305,8 +305,12 @@ class FilesystemBlobStore implements BlobStore {
     // By then the transaction that they were deleted in has ended, on SQLite.
     await nextTurn()
     for (const file of this.#nameless.splice(0)) {
-      if (sizeOfFile(file) <= quicklyFreedBytes) closeFile(file)
-      else await closeInBackground(file)
+      try {
+        if (sizeOfFile(file) <= quicklyFreedBytes) closeFile(file)
+        else await closeInBackground(file)
+      } catch {
+        // The descriptor is gone all the same, and nobody could do more about its space.
+      }
     }
   }
 

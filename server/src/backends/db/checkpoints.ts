@@ -7,8 +7,13 @@ export interface CheckpointsOptions {
   readonly everyMs?: number
   /** Pages in the log above which it begins anew. */
   readonly restartPages?: number
-  /** Called with what a checkpoint failed with; the next one tries again. */
+  /** Called with what a checkpoint failed with, such as a full disk, once until one succeeds; the next one tries again. */
   readonly onFailure: (error: unknown) => void
+  /**
+   * Called once, when the disk has failed to keep the database: there are no more checkpoints, and every process that has
+   * it open should end before it is opened anew. A sync that is tried again would succeed without what was lost.
+   */
+  readonly onBroken: (error: unknown) => void
 }
 
 export interface Checkpoints {
@@ -26,7 +31,8 @@ const patienceMs = 50
  * https://www.sqlite.org/wal.html, "Checkpointing"
  */
 export function startCheckpoints(options: CheckpointsOptions): Checkpoints {
-  const { file, everyMs = 500, restartPages = 8_000, onFailure } = options
+  const { file, everyMs = 500, restartPages = 8_000 } = options
+  let failing = false
   const database = new DatabaseSync(file, { timeout: patienceMs })
   database.exec('PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0')
   const passive = database.prepare('PRAGMA wal_checkpoint(PASSIVE)')
@@ -35,11 +41,21 @@ export function startCheckpoints(options: CheckpointsOptions): Checkpoints {
     try {
       const { log, checkpointed } = passive.get() as { log: number; checkpointed: number }
       if (log >= restartPages && checkpointed > 0) restart.get()
+      failing = false
     } catch (error) {
-      onFailure(error)
+      tell(error)
     }
   }, everyMs)
   timer.unref()
+
+  function tell(error: unknown): void {
+    if (isOfTheDisk(error)) {
+      clearInterval(timer)
+      options.onBroken(error)
+    } else if (!failing) options.onFailure(error)
+    failing = true
+  }
+
   return {
     stop() {
       clearInterval(timer)
@@ -47,3 +63,9 @@ export function startCheckpoints(options: CheckpointsOptions): Checkpoints {
     },
   }
 }
+
+/** SQLITE_IOERR; https://www.sqlite.org/rescode.html */
+const diskErrorCode = 10
+
+const isOfTheDisk = (error: unknown) =>
+  error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === diskErrorCode

@@ -13,7 +13,7 @@ export interface UnfinishedUpload {
   readonly committing_digest: string | null
 }
 
-type Sessions = DeleteQueryBuilder<Tables, 'upload_sessions', DeleteResult>
+export type SessionRows = DeleteQueryBuilder<Tables, 'upload_sessions', DeleteResult>
 
 /**
  * Drops a session and its bytes, if `still` picks its row; answers whether it did. also: what belongs to it, in the same
@@ -26,7 +26,7 @@ export async function dropUpload(
   store: BlobStore,
   clock: Clock,
   upload: UnfinishedUpload,
-  still: (sessions: Sessions) => Sessions,
+  still: (sessions: SessionRows) => SessionRows,
   also: (tables: Kysely<Tables>) => Promise<void> = async () => {},
 ): Promise<boolean> {
   const digest = upload.committing_digest === null ? undefined : storedDigest(upload.committing_digest)

@@ -6,7 +6,7 @@ import type { Place } from './place.ts'
 /** How long a session may wait for its first request. */
 export const firstRequestWithin = { minutes: 10 }
 /** Between the clocks of two servers. */
-const skewMinutes = 1
+const skewMinutes = 5
 
 export interface SessionName {
   /** When it was given out, in minutes since the epoch. */

@@ -10,7 +10,7 @@ import type { Digest } from '@berth/oci'
 import type { Kysely } from 'kysely'
 import type { BlobStore } from '../../backends/blobs/blob-store.ts'
 import type { Database } from '../../backends/db/database.ts'
-import { run } from '../../backends/db/fixed-query.ts'
+import { type FixedQuery, run } from '../../backends/db/fixed-query.ts'
 import type { Tables } from '../../backends/db/tables/index.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault, isFault } from '../../base/fault.ts'
@@ -70,6 +70,8 @@ export interface UploadClaims {
   record(row: ClaimedSession, offset: number, next: 'goOn' | 'release'): Promise<void>
   /** That the session's name is used up; inside the transaction that removes its row. */
   rememberEnd(tables: Kysely<Tables>, place: Place, row: ClaimedSession): Promise<void>
+  /** Once a minute, drops what need not be remembered any more. */
+  forgetEnds(): Promise<void>
 }
 
 interface Claiming {
@@ -112,7 +114,8 @@ export function createUploadClaims(
   names: SessionNames,
   node: string,
 ): UploadClaims {
-  let tidiedIn = 0
+  const oldestRemembered = () => Math.floor(clock.now() / 60_000) - rememberedMinutes
+  let forgottenBefore = oldestRemembered()
 
   /**
    * The session's row, or the minute in which its name was given out for one that may begin now. again: a timer after it was
@@ -120,21 +123,18 @@ export function createUploadClaims(
    */
   async function find(place: Place, session: string, { again }: { again: boolean }) {
     if (!isSessionName(session)) throw new Fault('blobUploadUnknown', { session })
-    const own = { session, ...place }
     // The snapshot of a `select` may be older than the timer.
-    const [row] = again
-      ? (await db.read((tables) => run(tables, ownSession, own))).rows
-      : await db.select(ownSession, own)
+    const ask = async <Parameters extends object, Row>(query: FixedQuery<Parameters, Row>, parameters: Parameters) =>
+      again ? (await db.read((tables) => run(tables, query, parameters))).rows : db.select(query, parameters)
+    const [row] = await ask(ownSession, { session, ...place })
     if (row !== undefined) return { row }
     const name = names.read(session, place)
     if (name === undefined) throw new Fault('blobUploadUnknown', { session })
-    if (!name.mayBegin) throw new Fault('blobUploadInvalid', { session })
-    return { madeIn: name.madeIn }
-  }
-
-  async function refuseEnded(session: string, madeIn: number): Promise<void> {
-    const { rows } = await db.read((tables) => run(tables, wasEnded, { session, madeIn }))
-    if (rows.length > 0) throw new Fault('blobUploadInvalid', { session })
+    const { madeIn } = name
+    // Not in the transaction that begins it: on PostgreSQL, every end of another one would be in its way.
+    const isOver = !name.mayBegin || (await ask(wasEnded, { session, madeIn })).length > 0
+    if (isOver) throw new Fault('blobUploadInvalid', { session })
+    return { madeIn }
   }
 
   async function claim(place: Place, session: string, digest: Digest | undefined): Promise<ClaimedSession> {
@@ -182,7 +182,7 @@ export function createUploadClaims(
     const recording = db.write(
       async (tables) => {
         const claiming = { session, writer, until: claimEnd(), now: timestamp(clock) }
-        const beginning = { ...claiming, ...place, madeIn, storeSession, committing: digest ?? null }
+        const beginning = { ...claiming, ...place, storeSession, committing: digest ?? null }
         const { rows } = await run(tables, begun, beginning)
         if (rows.length > 0 && digest !== undefined) await touchBlob(tables, digest)
         return rows.length > 0
@@ -192,7 +192,6 @@ export function createUploadClaims(
     const isBegun = await recording.catch((error: unknown) => dropUnrecorded(storeSession, error))
     if (isBegun) return { id: session, store_session: storeSession, offset: 0, committing_digest: null, writer, madeIn }
     await store.abort(storeSession)
-    await refuseEnded(session, madeIn)
     await requireRegistry(place)
     return undefined
   }
@@ -243,6 +242,8 @@ export function createUploadClaims(
    */
   async function cutBack(row: ClaimedSession): Promise<void> {
     if (row.committing_digest !== null) return
+    // Where the claim has been given back all the same, the bytes may be somebody else's by now.
+    if (!(await save(row, row.offset, row.writer).catch(() => true))) return
     await store.append(row.store_session, row.offset, nothing()).catch(() => undefined)
   }
 
@@ -277,8 +278,13 @@ export function createUploadClaims(
     return db.write(
       async (tables) => {
         const { rows } = await run(tables, recorded, {
-          ...{ session: row.id, writer: row.writer, offset, committing: row.committing_digest },
-          ...{ nextWriter, until: nextWriter === null ? null : claimEnd(), now: timestamp(clock) },
+          session: row.id,
+          writer: row.writer,
+          offset,
+          committing: row.committing_digest,
+          nextWriter,
+          until: nextWriter === null ? null : claimEnd(),
+          now: timestamp(clock),
         })
         return rows.length > 0
       },
@@ -293,10 +299,8 @@ export function createUploadClaims(
     },
 
     async offsetOf(place, session) {
-      const { row, madeIn } = await find(place, session, { again: false })
-      if (row !== undefined) return row.offset
-      await refuseEnded(session, madeIn)
-      return 0
+      const { row } = await find(place, session, { again: false })
+      return row?.offset ?? 0
     },
 
     async withClaim(place, session, digest, work) {
@@ -310,13 +314,15 @@ export function createUploadClaims(
     },
 
     async rememberEnd(tables, place, row) {
-      const minute = Math.floor(clock.now() / 60_000)
-      const before = minute - rememberedMinutes
       const madeIn = row.madeIn ?? names.read(row.id, place)?.madeIn ?? 0
-      if (madeIn >= before) await run(tables, ended, { session: row.id, madeIn })
-      if (minute === tidiedIn) return
-      tidiedIn = minute
-      await run(tables, forgotten, { before })
+      if (madeIn >= oldestRemembered()) await run(tables, ended, { session: row.id, madeIn })
+    },
+
+    async forgetEnds() {
+      const before = oldestRemembered()
+      if (before === forgottenBefore) return
+      forgottenBefore = before
+      await db.write((tables) => run(tables, forgotten, { before }), { sync: false })
     },
   }
 }

@@ -1,4 +1,7 @@
-/** The statements of upload sessions, built once. `uploads.ts` says what they are for; what they return tells whether they found their row. */
+/**
+ * The statements of upload sessions, built once. `uploads.ts` says what they are for; what they return tells whether they found
+ * their row.
+ */
 import { fixedQuery } from '../../backends/db/fixed-query.ts'
 import type { Place } from './place.ts'
 
@@ -81,11 +84,10 @@ export const finished = fixedQuery<Written & { readonly digest: string }>()((db,
 interface Beginning extends Place, Claim {
   readonly storeSession: string
   readonly committing: string | null
-  readonly madeIn: number
   readonly now: string
 }
 
-/** Not where the session has a row already, or is over. */
+/** Not where the session has a row already. */
 export const begun = fixedQuery<Beginning>()((db, param) =>
   db
     .insertInto('upload_sessions')
@@ -97,17 +99,6 @@ export const begun = fixedQuery<Beginning>()((db, param) =>
       query
         .selectFrom('registries')
         .where('registries.name', '=', param('registry'))
-        .where((row) =>
-          row.not(
-            row.exists(
-              row
-                .selectFrom('ended_uploads')
-                .where('made_in', '=', param('madeIn'))
-                .where('ended_uploads.id', '=', param('session'))
-                .select(row.lit(1).as('one')),
-            ),
-          ),
-        )
         .select((row) => [
           row.val(param('session')).as('id'),
           'registries.id as registry_id',

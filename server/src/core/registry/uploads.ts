@@ -11,7 +11,7 @@ import { run } from '../../backends/db/fixed-query.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault, isFault } from '../../base/fault.ts'
 import { timestamp } from '../../base/timestamp.ts'
-import { dropUpload } from './dropped-uploads.ts'
+import { dropUpload, type SessionRows } from './dropped-uploads.ts'
 import { examineBlob } from './integrity/examine-blob.ts'
 import { linkBlob } from './links.ts'
 import { ensureRepository, findRepository, type Place } from './place.ts'
@@ -130,11 +130,8 @@ export function createUploads(
 
   /** False when the claim has passed to another writer, who goes on. */
   async function forget(place: Place, row: ClaimedSession): Promise<boolean> {
-    return dropUpload(
-      ...([db, store, clock, row] as const),
-      (rows) => rows.where('writer', '=', row.writer),
-      (tables) => claims.rememberEnd(tables, place, row),
-    )
+    const ours = (rows: SessionRows) => rows.where('writer', '=', row.writer)
+    return dropUpload(db, store, clock, row, ours, (tables) => claims.rememberEnd(tables, place, row))
   }
 
   /** Moves the session's bytes, with the last chunk, into their place; how many they are. */
@@ -149,24 +146,27 @@ export function createUploads(
       await withTrueOffset(row, () => store.commit(row.store_session, size, digest))
       return size
     } catch (error) {
-      if (isFault(error, 'unavailable') || isFault(error, 'chunkOutOfOrder')) row.committing_digest = before
+      if (!mayHaveMovedBytes(error)) row.committing_digest = before
       // Proved and moved into place by an earlier try whose rows, or even whose folder entry, were never written.
-      const mayHaveMoved = isFault(error, 'blobUploadUnknown') && before === digest
-      const size = mayHaveMoved && (await isNobodyElses(place, digest)) ? await durableSize(digest) : undefined
+      const wasMoved = isFault(error, 'blobUploadUnknown') && before === digest
+      const size = wasMoved && (await isNobodyElses(place, digest)) ? await durableSize(digest) : undefined
       if (size === undefined) throw error
       return size
     }
   }
 
   /**
-   * What an earlier try was about to close the session with is no proof that its client had the bytes: whoever cannot read them
-   * here already sends them again.
+   * What an earlier try was about to close the session with is no proof that its client had the bytes: where they are stored for
+   * somebody else, now or until a moment ago, whoever cannot read them here already sends them again.
    */
   async function isNobodyElses(place: Place, digest: Digest): Promise<boolean> {
     return db.read(async (tables) => {
+      const blob = tables.selectFrom('blobs').where('digest', '=', digest).select('digest')
+      if ((await blob.executeTakeFirst()) === undefined) return true
       const own = await findRepository(tables, place)
-      const links = tables.selectFrom('repository_blobs').where('digest', '=', digest).select('repository_id')
-      return (await links.limit(2).execute()).every((link) => link.repository_id === own)
+      if (own === undefined) return false
+      const link = tables.selectFrom('repository_blobs').where('repository_id', '=', own).where('digest', '=', digest)
+      return (await link.select('digest').executeTakeFirst()) !== undefined
     })
   }
 
@@ -187,6 +187,7 @@ export function createUploads(
       if (isFault(error, 'digestMismatch')) await forget(place, row)
       throw error
     })
+    await claims.forgetEnds()
     await db.write(async (tables) => {
       const now = timestamp(clock)
       // While the session was there and ours and said so, no collection took the bytes. What it said was not synced: a
@@ -242,6 +243,10 @@ export function createUploads(
     },
   }
 }
+
+/** False where a commit ended before it moved anything. */
+const mayHaveMovedBytes = (error: unknown) =>
+  !(['unavailable', 'chunkOutOfOrder', 'digestMismatch'] as const).some((code) => isFault(error, code))
 
 function outOfOrder(session: string, expectedOffset: number): Fault<'chunkOutOfOrder'> {
   return new Fault('chunkOutOfOrder', { session, expectedOffset })
