@@ -13,9 +13,9 @@ import { openSqlite } from './db/sqlite.ts'
 
 export interface OpenDatabaseOptions {
   /** Called once, when the disk has failed to keep a commit; then every process that has the database open should end. */
-  readonly onBroken?: ((error: unknown) => void) | undefined
+  readonly onBroken?: (error: unknown) => void
   /** SQLite: whether nobody else does the checkpoints, see `checkpoints.ts`. */
-  readonly ownCheckpoints?: boolean | undefined
+  readonly ownCheckpoints?: boolean
   /** How long a database on another machine, that is not there yet, is waited for. */
   readonly patienceMs?: number
   /** Called every few seconds meanwhile, with what is the matter. */
@@ -27,10 +27,9 @@ const usualPatienceMs = 10_000
 export async function openDatabase(
   config: DbConfig,
   clock: Clock,
-  { onBroken = () => undefined, ownCheckpoints = true, ...waiting }: OpenDatabaseOptions = {},
+  { patienceMs = usualPatienceMs, onWaiting, ...sqlite }: OpenDatabaseOptions = {},
 ): Promise<Database> {
-  if (config.kind === 'sqlite') return openSqlite({ file: config.file, clock, onBroken, ownCheckpoints })
-  const { patienceMs = usualPatienceMs, onWaiting } = waiting
+  if (config.kind === 'sqlite') return openSqlite({ file: config.file, clock, ...sqlite })
   const { openPostgres } = await import('./db/postgres.ts') // a start without it is spared the driver
   return openPostgres({ server: config, clock, patienceMs, onWaiting })
 }

@@ -1,6 +1,7 @@
 /** One server a data folder. */
 import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
+import { sqliteCodeOf, sqliteCodes } from '../backends/db/sqlite-errors.ts'
 
 export interface FolderLock {
   release(): void
@@ -17,13 +18,8 @@ export function lockFolder(file: string): FolderLock | undefined {
     database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE')
   } catch (error) {
     database.close()
-    if (isBusy(error)) return undefined
+    if (sqliteCodeOf(error) === sqliteCodes.busy) return undefined
     throw error
   }
   return { release: () => database.close() }
-}
-
-/** SQLITE_BUSY (5), also in its extended forms. */
-function isBusy(error: unknown): boolean {
-  return ((error as { errcode?: number }).errcode ?? 0) % 256 === 5
 }

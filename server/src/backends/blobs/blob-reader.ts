@@ -5,8 +5,8 @@ import type { LentBuffers } from '../../base/lent-buffers.ts'
 
 /**
  * While the consumer uses one buffer, the next bytes are read into the other; asking for the next chunk takes the
- * first one back. When no second large buffer is to be had, nothing is read ahead. Throws when the file ends before `end`: a short answer must not look like a whole one. Closes the
- * file when it is through, or told to stop.
+ * first one back. When no second large buffer is to be had, nothing is read ahead. Throws when the file ends before `end`:
+ * a short answer must not look like a whole one. Closes the file when it is through, or told to stop.
  */
 export class BlobReader implements AsyncIterableIterator<Uint8Array, undefined>, FileBytes {
   readonly #slice: FileSlice

@@ -54,7 +54,8 @@ export interface BlobStore {
   begin(): Promise<string>
   /**
    * Writes bytes at `offset` (a chunk is used up before the next is asked for), dropping whatever an earlier, unrecorded append
-   * left behind it. Returns the session's length afterwards. When `bytes` throws, what arrived before is kept and the error passes through.
+   * left behind it. Returns the session's length afterwards. When `bytes` throws, what arrived before is kept and the error
+   * passes through.
    * At offset 0, a session that is gone may begin anew (in a folder and in memory; not in an object store).
    * Faults: `blobUploadUnknown`; `chunkOutOfOrder` when fewer than `offset` bytes are there; `uploadBusy` when a newer
    * append has taken over; `unavailable` on a full disk.

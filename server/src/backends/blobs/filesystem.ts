@@ -4,7 +4,7 @@
  *     <folder>/sha256/ab/<hex>      a committed blob: complete, verified, on disk
  *     <folder>/uploads/<session>    the bytes of an unfinished one
  */
-import { createHash, type Hash, randomBytes } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import { unlinkSync } from 'node:fs'
 import { mkdir, opendir, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
@@ -34,11 +34,11 @@ import { faultOfDisk } from '../disk-full.ts'
 import { BlobReader } from './blob-reader.ts'
 import type { BlobStat, BlobStore, ByteRange, StoredSession } from './blob-store.ts'
 import { SessionGates } from './session-gate.ts'
+import { newSession, sessionPattern } from './session-id.ts'
 import { WriteBehind } from './write-behind.ts'
 
 const algorithms: readonly DigestAlgorithm[] = ['sha256', 'sha512']
 const hexPatterns = { sha256: /^[0-9a-f]{64}$/, sha512: /^[0-9a-f]{128}$/ }
-const sessionPattern = /^[0-9a-f]{32}$/
 const fileMode = 0o600
 const bufferBytes = 256 * 1024
 const keptBuffers = 16
@@ -115,7 +115,7 @@ class FilesystemBlobStore implements BlobStore {
 
   /** The file comes with the first bytes. */
   async begin(): Promise<string> {
-    return randomBytes(16).toString('hex')
+    return newSession()
   }
 
   async append(session: string, offset: number, bytes: AsyncIterable<Uint8Array>): Promise<number> {

@@ -1,13 +1,12 @@
 /** Blobs in memory, for tests: they behave as in a folder, down to chunks that are valid for one turn only. */
-import { randomBytes } from 'node:crypto'
 import { algorithmOf, type Digest, digestOf } from '@berth/oci'
 import { type Clock, systemClock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import type { BlobStat, BlobStore, ByteRange, StoredSession } from './blob-store.ts'
 import { SessionGates } from './session-gate.ts'
+import { newSession, sessionPattern } from './session-id.ts'
 
 const chunkBytes = 256 * 1024
-const sessionPattern = /^[0-9a-f]{32}$/
 
 export function openMemoryBlobStore(clock: Clock = systemClock): BlobStore {
   return new MemoryBlobStore(clock)
@@ -42,7 +41,7 @@ class MemoryBlobStore implements BlobStore {
   }
 
   async begin(): Promise<string> {
-    return randomBytes(16).toString('hex')
+    return newSession()
   }
 
   async append(session: string, offset: number, bytes: AsyncIterable<Uint8Array>): Promise<number> {

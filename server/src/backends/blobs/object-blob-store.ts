@@ -6,7 +6,7 @@
  *
  * Nothing of a session is in this process's memory alone, except the bytes of a closing append, which live for a moment.
  */
-import { createHash, type Hash, randomBytes } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import { algorithmOf, type Digest, type DigestAlgorithm, hexOf, toDigest } from '@berth/oci'
 import { BoundedCache } from '../../base/bounded-cache.ts'
 import { Fault } from '../../base/fault.ts'
@@ -29,6 +29,7 @@ import { publish } from './publish.ts'
 import type { Extract } from './publish-plan.ts'
 import { SegmentWriter, type Tail } from './segment-writer.ts'
 import { SessionGates } from './session-gate.ts'
+import { newSession, sessionPattern } from './session-id.ts'
 
 export interface ObjectBlobStoreOptions {
   /** Whether the store hands out links; yes, when it is not said. */
@@ -48,7 +49,6 @@ export interface ObjectBlobStoreOptions {
 const algorithms: readonly DigestAlgorithm[] = ['sha256', 'sha512']
 const blobPattern = /^blobs\/(sha256|sha512)\/[0-9a-f]{2}\/([0-9a-f]+)$/
 const hexDigits = { sha256: 64, sha512: 128 }
-const sessionPattern = /^[0-9a-f]{32}$/
 /** Of a part's memory: what a client gets to begin with. */
 const smallShare = 32
 /** Sessions whose hash is remembered between requests; for others the bytes are read once more at the end. */
@@ -111,7 +111,7 @@ export class ObjectBlobStore implements BlobStore {
   }
 
   async begin(): Promise<string> {
-    const session = randomBytes(16).toString('hex')
+    const session = newSession()
     await this.#objects.put(prefixOf(session) + begun, new Uint8Array())
     this.#hashes.set(session, { hash: createHash('sha256'), names: '', length: 0 })
     return session

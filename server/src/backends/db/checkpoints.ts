@@ -1,5 +1,6 @@
 /** Moving what SQLite's log holds into the database, from a process that serves nobody. */
 import { DatabaseSync } from 'node:sqlite'
+import { sqliteCodeOf, sqliteCodes } from './sqlite-errors.ts'
 
 export interface CheckpointsOptions {
   /** The database; it must be in WAL mode already. */
@@ -49,7 +50,7 @@ export function startCheckpoints(options: CheckpointsOptions): Checkpoints {
   timer.unref()
 
   function tell(error: unknown): void {
-    if (isOfTheDisk(error)) {
+    if (sqliteCodeOf(error) === sqliteCodes.ioError) {
       clearInterval(timer)
       options.onBroken(error)
     } else if (!failing) options.onFailure(error)
@@ -63,9 +64,3 @@ export function startCheckpoints(options: CheckpointsOptions): Checkpoints {
     },
   }
 }
-
-/** SQLITE_IOERR; https://www.sqlite.org/rescode.html */
-const diskErrorCode = 10
-
-const isOfTheDisk = (error: unknown) =>
-  error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === diskErrorCode

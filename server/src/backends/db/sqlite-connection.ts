@@ -6,6 +6,7 @@ import { BoundedCache } from '../../base/bounded-cache.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { diskFull } from '../disk-full.ts'
+import { sqliteCodeOf, sqliteCodes } from './sqlite-errors.ts'
 
 const lockedLimitMs = 30_000
 const longestPauseMs = 20
@@ -151,22 +152,14 @@ function rowsOf(rows: unknown[], columns: readonly string[]): Record<string, SQL
   })
 }
 
-/** The low byte of SQLite's extended result codes; https://www.sqlite.org/rescode.html */
-const resultCodes = { busy: 5, full: 13 }
-
 function isLocked(error: unknown): boolean {
-  return resultCodeOf(error) === resultCodes.busy
+  return sqliteCodeOf(error) === sqliteCodes.busy
 }
 
 function faultOfSqlite(error: unknown): unknown {
-  return resultCodeOf(error) === resultCodes.full ? diskFull(error) : error
+  return sqliteCodeOf(error) === sqliteCodes.full ? diskFull(error) : error
 }
 
 function stillLocked(cause: unknown): Fault<'unavailable'> {
   return new Fault('unavailable', { retryAfterSeconds: 5, reason: 'the database is locked' }, { cause })
-}
-
-function resultCodeOf(error: unknown): number | undefined {
-  if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return undefined
-  return error.errcode & 0xff
 }

@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import { backup, DatabaseSync } from 'node:sqlite'
 import { syncFolder } from '../../base/sync-folder.ts'
 import { diskFull } from '../disk-full.ts'
+import { sqliteCodeOf, sqliteCodes } from './sqlite-errors.ts'
 
 /** The message names the file. */
 export class DamagedDatabase extends Error {
@@ -36,15 +37,14 @@ export async function copySqlite(file: string, target: string): Promise<void> {
     }
     checkWhole(target)
   } catch (error) {
-    const { errcode, message } = error as { errcode?: number; message: string }
-    if (errcode === codes.full) throw diskFull(error)
-    if (errcode !== codes.corrupt && errcode !== codes.notADatabase && !(error instanceof DamagedDatabase)) throw error
-    throw new DamagedDatabase(`${file} is damaged: ${message}`, { cause: error })
+    const code = sqliteCodeOf(error)
+    if (code === sqliteCodes.full) throw diskFull(error)
+    const isDamage =
+      code === sqliteCodes.corrupt || code === sqliteCodes.notADatabase || error instanceof DamagedDatabase
+    if (!isDamage) throw error
+    throw new DamagedDatabase(`${file} is damaged: ${(error as Error).message}`, { cause: error })
   }
 }
-
-/** SQLite documentation, "Result and Error Codes". */
-const codes = { corrupt: 11, full: 13, notADatabase: 26 } as const
 
 /** Puts a copy in the place of another file that nobody has open, durably. */
 export async function replaceSqlite(file: string, copy: string): Promise<void> {

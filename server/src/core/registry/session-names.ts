@@ -4,7 +4,7 @@ import type { Clock } from '../../base/clock.ts'
 import type { Place } from './place.ts'
 
 /** How long a session may wait for its first request. */
-export const firstRequestWithin = { minutes: 10 }
+export const firstRequestMinutes = 10
 /** Between the clocks of two servers. */
 const skewMinutes = 5
 
@@ -24,6 +24,9 @@ export interface SessionNames {
   read(name: string, place: Place): SessionName | undefined
 }
 
+/** Since the epoch. */
+export const thisMinute = (clock: Clock) => Math.floor(clock.now() / 60_000)
+
 const namePattern = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 const headBytes = 10
 /** Names tell their minute modulo this: 31 years. */
@@ -34,8 +37,6 @@ const minuteCycle = 1 << 24
  * the place. So a name that was given out is told from an invented one, and from another repository's, without a row.
  */
 export function sessionNames(key: Uint8Array, clock: Clock): SessionNames {
-  const thisMinute = () => Math.floor(clock.now() / 60_000)
-
   const checksum = (head: Uint8Array, { registry, repository }: Place) =>
     createHmac('sha256', key).update(head).update(`${registry}\n${repository}`).digest().subarray(0, 6)
 
@@ -43,7 +44,7 @@ export function sessionNames(key: Uint8Array, clock: Clock): SessionNames {
     make(place) {
       const head = Buffer.allocUnsafe(headBytes)
       randomFillSync(head, 3)
-      head.writeUIntBE(thisMinute() % minuteCycle, 0, 3)
+      head.writeUIntBE(thisMinute(clock) % minuteCycle, 0, 3)
       head.writeUInt8(0x80 | (head.readUInt8(6) & 0x0f), 6)
       head.writeUInt8(0x80 | (head.readUInt8(8) & 0x3f), 8)
       const hex = Buffer.concat([head, checksum(head, place)]).toString('hex')
@@ -55,10 +56,10 @@ export function sessionNames(key: Uint8Array, clock: Clock): SessionNames {
       const bytes = Buffer.from(name.replaceAll('-', ''), 'hex')
       const head = bytes.subarray(0, headBytes)
       if (!timingSafeEqual(checksum(head, place), bytes.subarray(headBytes))) return undefined
-      const now = thisMinute()
+      const now = thisMinute(clock)
       const since = (now - bytes.readUIntBE(0, 3) + minuteCycle) % minuteCycle
       const age = since > minuteCycle - 1 - skewMinutes ? since - minuteCycle : since
-      return { madeIn: now - age, mayBegin: age <= firstRequestWithin.minutes }
+      return { madeIn: now - age, mayBegin: age <= firstRequestMinutes }
     },
   }
 }

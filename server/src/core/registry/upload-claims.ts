@@ -17,7 +17,7 @@ import { Fault, isFault } from '../../base/fault.ts'
 import { timestamp } from '../../base/timestamp.ts'
 import { touchBlob } from './links.ts'
 import type { Place } from './place.ts'
-import { firstRequestWithin, isSessionName, type SessionNames } from './session-names.ts'
+import { firstRequestMinutes, isSessionName, type SessionNames, thisMinute } from './session-names.ts'
 import {
   begun,
   claimed,
@@ -88,7 +88,7 @@ const claimPatienceMs = 5_000
 const claimPollMs = 50
 const releaseRetryMs = 500
 /** Longer than a name may begin a session, whatever the server's clock. */
-const rememberedMinutes = firstRequestWithin.minutes + 5
+const rememberedMinutes = firstRequestMinutes + 5
 
 /**
  * Frees every session whose writer was this server. Only for its first process, before there is any other: whoever held a
@@ -114,7 +114,7 @@ export function createUploadClaims(
   names: SessionNames,
   node: string,
 ): UploadClaims {
-  const oldestRemembered = () => Math.floor(clock.now() / 60_000) - rememberedMinutes
+  const oldestRemembered = () => thisMinute(clock) - rememberedMinutes
   let forgottenBefore = oldestRemembered()
 
   /**
@@ -209,10 +209,7 @@ export function createUploadClaims(
     if (rows.length === 0) throw new Fault('repositoryUnknown', { repository })
   }
 
-  async function asWriter<T>(
-    row: ClaimedSession,
-    work: (row: ClaimedSession) => Promise<Worked<T>>,
-  ): Promise<Worked<T>['result']> {
+  async function asWriter<T>(row: ClaimedSession, work: (row: ClaimedSession) => Promise<Worked<T>>): Promise<T> {
     const renewal = setInterval(() => {
       // A renewal that fails is tried again in time; one that keeps failing lets the claim expire, which is the point.
       renew(row).catch(() => undefined)
@@ -244,7 +241,7 @@ export function createUploadClaims(
     if (row.committing_digest !== null) return
     // Where the claim has been given back all the same, the bytes may be somebody else's by now.
     if (!(await save(row, row.offset, row.writer).catch(() => true))) return
-    await store.append(row.store_session, row.offset, nothing()).catch(() => undefined)
+    await store.append(row.store_session, row.offset, noBytes()).catch(() => undefined)
   }
 
   /**
@@ -327,4 +324,4 @@ export function createUploadClaims(
   }
 }
 
-async function* nothing(): AsyncGenerator<Uint8Array, void, undefined> {}
+export async function* noBytes(): AsyncGenerator<Uint8Array, void, undefined> {}

@@ -16,7 +16,7 @@ import { examineBlob } from './integrity/examine-blob.ts'
 import { linkBlob } from './links.ts'
 import { ensureRepository, findRepository, type Place } from './place.ts'
 import { sessionNames } from './session-names.ts'
-import { type ClaimedSession, createUploadClaims, type Worked } from './upload-claims.ts'
+import { type ClaimedSession, createUploadClaims, noBytes, type Worked } from './upload-claims.ts'
 import { finished, stored } from './upload-rows.ts'
 
 export interface UploadStatus {
@@ -140,7 +140,7 @@ export function createUploads(
     try {
       // Where nothing has come at all, the store need not know the session yet.
       const isEmpty = chunk === undefined && row.offset === 0 && before === null
-      const last = isEmpty ? { bytes: nothing() } : chunk
+      const last = isEmpty ? { bytes: noBytes() } : chunk
       const size = last === undefined ? row.offset : await writeLast(row, last)
       row.committing_digest = digest
       await withTrueOffset(row, () => store.commit(row.store_session, size, digest))
@@ -251,8 +251,6 @@ const mayHaveMovedBytes = (error: unknown) =>
 function outOfOrder(session: string, expectedOffset: number): Fault<'chunkOutOfOrder'> {
   return new Fault('chunkOutOfOrder', { session, expectedOffset })
 }
-
-async function* nothing(): AsyncGenerator<Uint8Array, void, undefined> {}
 
 /** Ends quietly where the client goes away, and remembers why, so that the bytes before it can be recorded first. */
 function keepingWhatArrived(bytes: AsyncIterable<Uint8Array>) {

@@ -56,6 +56,8 @@ const everyMs = 30
 
 /** Links that no manifest of their repository has named for the grace. Their bytes are what the next step is about. */
 export function unusedLinks({ db, signal }: Parts, cutoffs: Cutoffs): Step<UnusedLink> {
+  const write = paced(db, everyMs)
+
   async function* plan({ following }: PlanOptions): AsyncGenerator<Batch<UnusedLink>> {
     const bytesStay = await db.read(areOthersToo)
     for (let last = { unused_since: '', repository_id: -1, digest: '' }; ; ) {
@@ -110,8 +112,6 @@ export function unusedLinks({ db, signal }: Parts, cutoffs: Cutoffs): Step<Unuse
     }
   }
 
-  const write = paced(db, everyMs)
-
   function unlink(group: readonly UnusedLink[]): Promise<Garbage[]> {
     return write(
       async (tables) => {
@@ -136,6 +136,9 @@ export function unusedLinks({ db, signal }: Parts, cutoffs: Cutoffs): Step<Unuse
 
 /** Blobs that no repository has linked for the grace, and that no upload is about to link: their rows and bytes. */
 export function unlinkedBlobs({ db, store, signal }: Parts, cutoffs: Cutoffs): Step<Garbage> {
+  const together = store.deletesTogether ?? filesTogether
+  const write = paced(db, (everyMs * together) / filesTogether)
+
   async function* plan(): AsyncGenerator<Batch<Garbage>> {
     if (await db.read(areOthersToo)) return
     for (let last = { unlinked_since: '', digest: '' }; ; ) {
@@ -175,9 +178,6 @@ export function unlinkedBlobs({ db, store, signal }: Parts, cutoffs: Cutoffs): S
       await store.freed?.()
     }
   }
-
-  const together = store.deletesTogether ?? filesTogether
-  const write = paced(db, (everyMs * together) / filesTogether)
 
   function remove(group: readonly Garbage[]): Promise<Garbage[]> {
     return write(
