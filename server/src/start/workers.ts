@@ -94,7 +94,7 @@ async function serve(waiting: readonly Worker[], config: Config, log: Log): Prom
       const ending = workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve)))
       for (const worker of workers) tell(worker, { kind: 'drain' })
       await Promise.all(ending)
-      checkpoints?.stop()
+      await checkpoints?.stop()
     },
     kill: killAll,
   }

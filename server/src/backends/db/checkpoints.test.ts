@@ -37,7 +37,7 @@ suite('checkpoints', () => {
     const db = await openSqlite({ file, ownCheckpoints: false })
     const checkpoints = restartPages && startCheckpoints({ file, everyMs: 5, restartPages, ...told })
     await once(new Worker(writer, { eval: true, workerData: { file, commits: 20_000 } }), 'exit')
-    if (checkpoints) checkpoints.stop()
+    if (checkpoints) await checkpoints.stop()
     // The log is not cut when it begins anew.
     const pages = statSync(`${file}-wal`).size / pageBytes
     await db.dispose()
@@ -59,7 +59,7 @@ suite('checkpoints', () => {
     for (const deadline = performance.now() + 10_000; blobsWithoutLog(file) < 50; await pause(5)) {
       assert.ok(performance.now() < deadline, `${blobsWithoutLog(file)} of 50`)
     }
-    checkpoints.stop()
+    await checkpoints.stop()
     await db.dispose()
   })
 
