@@ -73,7 +73,7 @@ export async function measureCase(question: Case, surroundings: Surroundings): P
     })
   }
   for (const [name, { rounds: measured }] of running) cells[name] = cellOf(measured)
-  for (const registry of stores.all) memory.look(registry)
+  for (const registry of stores.all) memory.look(registry, question.name)
   const inOrder = kinds.filter(({ name }) => name in cells).map(({ name }) => [name, cells[name]!] as const)
   return Object.fromEntries(inOrder)
 }

@@ -7,22 +7,23 @@ export interface MostMemory {
   readonly process: number
   /** MiB, the sum of each one's own most. */
   readonly together: number
+  /** The case after which the largest process was that large. */
+  readonly since: string
 }
 
 export class MemoryWatch {
   readonly #most = new Map<RegistryKind, MostMemory>()
 
   /** One that is not running, or whose processes have died, keeps what was seen before. */
-  look({ group, kind }: Registry): void {
+  look({ group, kind }: Registry, after: string): void {
     const processes = group === undefined ? [] : memoryOfGroup(group).map(({ highest }) => highest)
     if (processes.length === 0) return
-    const before = this.#most.get(kind)
+    const before = this.#most.get(kind) ?? { process: 0, together: 0, since: after }
+    const process = Math.max(...processes)
+    const together = processes.reduce((sum, highest) => sum + highest, 0)
     this.#most.set(kind, {
-      process: Math.max(before?.process ?? 0, ...processes),
-      together: Math.max(
-        before?.together ?? 0,
-        processes.reduce((sum, highest) => sum + highest, 0),
-      ),
+      ...(process > before.process ? { process, since: after } : before),
+      together: Math.max(before.together, together),
     })
   }
 

@@ -42,10 +42,10 @@ export function startCases({ entries, large }: Options, programs: Programs, memo
       wanted: [{ kind: 'limit', bound: 'most', value: 2000 }],
       // They are left stopped: what one does in the background after a start must not slow the start of the next.
       async measure(registry) {
-        memory.look(registry)
+        memory.look(registry, 'start/large')
         await registry.stop()
         const value = await timeOf(() => startAndRead(registry))
-        memory.look(registry)
+        memory.look(registry, 'start/large')
         await registry.stop()
         return { value }
       },
@@ -62,7 +62,10 @@ export function memoryCases(memory: MemoryWatch): Case[] {
       needs: [],
       once: true,
       wanted: [{ kind: 'limit', bound: 'most', value: 200 }],
-      measure: async (registry) => ({ value: memory.mostOf(registry.kind).process }),
+      async measure(registry) {
+        const { process, since } = memory.mostOf(registry.kind)
+        return { value: process, note: `since ${since}` }
+      },
     },
     {
       name: 'memory/together',
