@@ -71,7 +71,7 @@ function heading({ began, minutes, commit, machine, settings, registries, tools 
     '',
     `${machine.processor}, ${machine.cores} cores, ${machine.memoryGiB} GiB, Linux ${machine.kernel}, ${machine.disk}: ` +
       `${formatCount(machine.diskWriteMegabytesPerSecond)} MB/s written and synced, ${machine.diskSyncMilliseconds} ms a small sync.`,
-    `${rounds} rounds of ${seconds} s, the registries in turn, the median of the rounds; ${formatCount(entries)} entries, ` +
+    `${rounds === 1 ? '1 round' : `${rounds} rounds`} of ${seconds} s, the registries in turn, the median of the rounds; ${formatCount(entries)} entries, ` +
       `${formatCount(large)} in Berth's largest store; ${minutes.toFixed(0)} minutes in all.` +
       (quick ? ' **A quick run: too short to compare.**' : '') +
       (only === '' ? '' : ` Only the cases that match \`${only}\`.`),
