@@ -4,6 +4,7 @@ import { algorithmOf, type Digest, toDigest } from '@berth/oci'
 import type { BlobStore } from '../../backends/blobs/blob-store.ts'
 import { isFault } from '../../base/fault.ts'
 import { readBlob } from '../registry/blob-lookup.ts'
+import { isLossOfBytes } from '../registry/integrity/examine-blob.ts'
 import type { Parts, Verify } from './parts.ts'
 
 /**
@@ -52,8 +53,7 @@ async function* chunksOf(
 }
 
 /** Gone since it was looked for, or where no disk can read it. */
-const isBadDisk = (error: unknown) =>
-  isFault(error, 'blobUnknown') || (error instanceof Error && 'code' in error && error.code === 'EIO')
+const isBadDisk = (error: unknown) => isFault(error, 'blobUnknown') || isLossOfBytes(error)
 
 /** Whether a store has a blob: with the right size, or with the right bytes. */
 export async function isProved(

@@ -244,9 +244,11 @@ export function createUploads(
   }
 }
 
-/** False where a commit ended before it moved anything. */
-const mayHaveMovedBytes = (error: unknown) =>
-  !(['unavailable', 'chunkOutOfOrder', 'digestMismatch'] as const).some((code) => isFault(error, code))
+/**
+ * False where a commit ended before it moved anything. A full disk or a store that does not answer may also be what it met
+ * after that.
+ */
+const mayHaveMovedBytes = (error: unknown) => !isFault(error, 'chunkOutOfOrder') && !isFault(error, 'digestMismatch')
 
 function outOfOrder(session: string, expectedOffset: number): Fault<'chunkOutOfOrder'> {
   return new Fault('chunkOutOfOrder', { session, expectedOffset })

@@ -21,6 +21,10 @@ export interface ReadingOptions {
 /** What a disk says that has lost bytes, or whose file system has noticed that they are wrong. */
 const lostBytes = new Set(['EIO', 'EBADMSG', 'EUCLEAN'])
 
+/** Whether reading a blob failed because its bytes are lost: every other failure of the store says nothing about the blob. */
+export const isLossOfBytes = (error: unknown): error is Error =>
+  error instanceof Error && 'code' in error && lostBytes.has(String(error.code))
+
 /** Every other failure of the store passes through: it says nothing about the blob. */
 export async function examineBlob(
   store: BlobStore,
@@ -40,8 +44,7 @@ export async function examineBlob(
     }
   } catch (error) {
     if (isFault(error, 'blobUnknown')) return { kind: 'missing' }
-    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-    if (lostBytes.has(code)) return { kind: 'unreadable', reason: (error as Error).message }
+    if (isLossOfBytes(error)) return { kind: 'unreadable', reason: error.message }
     throw error
   }
   return { kind: 'read', size, actual: toDigest(algorithm, hash.digest('hex')) }
