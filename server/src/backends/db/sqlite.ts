@@ -59,7 +59,7 @@ async function openFile({ file, clock, onBroken, ownCheckpoints }: Required<Sqli
     if (mode !== 'wal') throw new Error(`${file}: this file system cannot share memory between processes (no WAL mode)`)
     const reader = new SqliteConnection(file, clock, { sharesSnapshots: true })
     connections.push(reader)
-    await configure(reader, { cacheKiB: 8_192, autocheckpoint })
+    await configure(reader, { cacheKiB: 16_384, autocheckpoint })
     await migrateUnderLock(writer, file)
     await reader.pragma('query_only=1')
     await rewriteLog(writer)
