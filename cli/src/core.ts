@@ -11,9 +11,11 @@ export async function withCore<T>(config: Config, work: (core: Core) => Promise<
   if (reason !== undefined) throw new CommandError(reason)
   const { createCore } = await import('@berth/server/app.ts')
   const { keysOf } = await import('@berth/server/start/prepare.ts')
-  const openCore = async () => createCore(config, await keysOf(config))
-  const core = await openCore().catch((error: unknown) => {
-    // A database on another machine, and the key to it, may be missing for reasons that are nobody's bug.
+  const keys = await keysOf(config).catch((error: Error) => {
+    throw new CommandError(error.message, 1, { cause: error })
+  })
+  const core = await createCore(config, keys).catch((error: unknown) => {
+    // A database on another machine may be missing for reasons that are nobody's bug.
     if (config.db.kind === 'sqlite' || !(error instanceof Error)) throw error
     throw new CommandError(error.message, 1, { cause: error })
   })

@@ -76,8 +76,7 @@ const requestLevels = new Set(['trace', 'debug', 'info'])
 
 export async function createCore(config: Config, keys: Keys, given: Partial<Backends> = {}): Promise<Core> {
   const clock = given.clock ?? systemClock
-  // A command's are the server's, or those of its own end.
-  const db = given.db ?? (await openDatabase(config.db, clock, { ownCheckpoints: false, ...given }))
+  const db = given.db ?? (await openDatabase(config.db, clock, given))
   const blobs = given.blobs ?? (await openBlobStore(config.blobs, given.onStoreCall))
   const sealer = sealerOf(keys.seal)
   const registries = createRegistries(db, sealer, clock)

@@ -52,6 +52,13 @@ suite('berth gc', () => {
     assert.equal((await gc(t, '--dry-run')).stdout, 'Nothing would be removed.\n')
   })
 
+  test('without the secret key › says in one sentence what is missing', async (t) => {
+    rmSync(config.secretKey)
+    const { code, stdout, stderr } = await gc(t)
+    assert.deepEqual([code, stdout], [1, ''])
+    assert.match(stderr, /^berth: .*secret\.key cannot be read \(ENOENT\): [^\n]+\n$/)
+  })
+
   test('tells by reason what goes, why, and how many bytes; a dry run the same, and it stays', async (t) => {
     await pushBlob()
     const table = (heading: string) => [

@@ -262,7 +262,7 @@ export const settings = {
   }),
   'upload-expiry': setting({
     argument: '<duration>',
-    description: 'How long unfinished uploads stay without a sign of life.',
+    description: 'How long unfinished uploads stay without a sign of life, 1m at least.',
     defaultText: '7d',
     schema: duration('1m').default(7 * 86_400_000),
   }),

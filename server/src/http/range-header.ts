@@ -13,7 +13,7 @@ const longestRange = 100
  */
 export function parseRange(header: string | undefined, size: number): RangeRequest {
   if (header === undefined || header.length > longestRange) return 'whole'
-  const found = /^bytes=\s*(\d{0,16})\s*-\s*(\d{0,16})\s*$/i.exec(header)
+  const found = /^bytes=\s*(\d*)\s*-\s*(\d*)\s*$/i.exec(header)
   if (found === null || (found[1] === '' && found[2] === '')) return 'whole'
   if (found[1] === '') {
     const length = Number(found[2])

@@ -12,10 +12,12 @@ import { StartError } from './start-error.ts'
 /** Workers that load their code while the first process is still preparing what they will serve. */
 export interface WaitingWorkers {
   /** Resolves when every worker listens. Throws `StartError` with the first one's reason when it cannot. */
-  serve(config: Config, log: Log): Promise<ServingWorkers>
+  serve(config: Config, log: FlushedLog): Promise<ServingWorkers>
   /** Ends them before they have served anything. */
   dismiss(): void
 }
+
+type FlushedLog = Log & { flush(): void }
 
 export interface ServingWorkers {
   /** Tells all to finish; resolves when all have ended. */
@@ -49,7 +51,7 @@ export function forkWorkers(count: number): WaitingWorkers {
   }
 }
 
-async function serve(waiting: readonly Worker[], config: Config, log: Log): Promise<ServingWorkers> {
+async function serve(waiting: readonly Worker[], config: Config, log: FlushedLog): Promise<ServingWorkers> {
   let draining = false
   const ticketKeys = randomBytes(48).toString('base64')
 
@@ -64,7 +66,7 @@ async function serve(waiting: readonly Worker[], config: Config, log: Log): Prom
       worker.once('exit', (code, signal) => {
         reject(new StartError(`a worker ended before it listened (${signal ?? `exit code ${code}`})`))
         if (draining) return
-        if (code === brokenExitCode) endBroken()
+        if (code === brokenExitCode) endBroken(log)
         log.error({ worker: worker.process.pid, code, signal }, 'a worker ended; starting another')
         setTimeout(() => {
           if (draining) return
@@ -85,7 +87,7 @@ async function serve(waiting: readonly Worker[], config: Config, log: Log): Prom
     onFailure: (error) => log.warn({ err: error }, 'a checkpoint of the database failed; it is tried again'),
     onBroken(error) {
       log.error({ err: error }, 'the disk has failed to keep the database; this server ends')
-      endBroken()
+      endBroken(log)
     },
   })
   return {
@@ -115,8 +117,9 @@ async function sendMetrics(worker: Worker, id: number, log: Log): Promise<void> 
 
 const living = (): Worker[] => Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined)
 
-function endBroken(): never {
+function endBroken(log: FlushedLog): never {
   killAll()
+  log.flush()
   process.exit(brokenExitCode)
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { copyFileSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -59,6 +59,23 @@ suite('checkpoints', () => {
     for (const deadline = performance.now() + 10_000; blobsWithoutLog(file) < 50; await pause(5)) {
       assert.ok(performance.now() < deadline, `${blobsWithoutLog(file)} of 50`)
     }
+    await checkpoints.stop()
+    await db.dispose()
+  })
+
+  test('end, and say so once, when the disk fails one', async () => {
+    const file = join(folder, 'broken.db')
+    const db = await openSqlite({ file, ownCheckpoints: false })
+    const broken: unknown[] = []
+    await db.write(addBlob('sha256:1'), { sync: false })
+    truncateSync(`${file}-wal`) // what it is to copy can no longer be read
+    const checkpoints = startCheckpoints({ ...told, file, everyMs: 5, onBroken: (error) => broken.push(error) })
+    for (const deadline = performance.now() + 10_000; broken.length === 0; await pause(5)) {
+      assert.ok(performance.now() < deadline, 'nobody was told')
+    }
+    await pause(50)
+    assert.equal(broken.length, 1)
+    assert.match(String(broken[0]), /disk I\/O error/)
     await checkpoints.stop()
     await db.dispose()
   })

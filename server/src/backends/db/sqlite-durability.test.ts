@@ -1,6 +1,6 @@
 /** When a write is acknowledged, and what a disk that fails to keep it leads to. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -63,6 +63,15 @@ describe('SQLite database, in a power cut', () => {
     disk.note('acknowledged')
     assert.deepEqual(seen, [['a']])
     disk.assertOrder([`sync ${log}`, 'acknowledged'])
+  })
+
+  test('a checkpoint that the disk fails ends all writing', async () => {
+    await db.write(addBlob('a'))
+    truncateSync(`${file}-wal`) // what it is to copy can no longer be read
+    await until(() => broken.length > 0)
+    await assert.rejects(db.write(addBlob('b')), (error) => isFault(error, 'unavailable'))
+    assert.match(String(broken[0]), /disk I\/O error/)
+    assert.equal(broken.length, 1)
   })
 
   test('a sync that has begun before the commit does not count for it', async () => {

@@ -15,6 +15,7 @@ import { migrate } from './migrate.ts'
 import { type MoveGate, moveGate, passMoveGate } from './move-gate.ts'
 import { SqliteConnection } from './sqlite-connection.ts'
 import { sqliteDialect } from './sqlite-dialect.ts'
+import { sqliteCodeOf, sqliteCodes } from './sqlite-errors.ts'
 import type { Tables } from './tables/index.ts'
 import { Turns } from './turns.ts'
 import { WalSync } from './wal-sync.ts'
@@ -28,15 +29,12 @@ export interface SqliteOptions {
    * `unavailable`. The process should end, and with it every other one that has the file open, before it is opened anew.
    */
   readonly onBroken?: (error: unknown) => void
-  /** Whether nobody else moves what the log holds into the database. */
+  /** Whether this process moves what the log holds into the database; no, where another one does (`checkpoints.ts`). */
   readonly ownCheckpoints?: boolean
 }
 
-/**
- * Pages in the log from which on whoever commits does a checkpoint. It stops the event loop while it copies them, so not many;
- * but each costs two syncs, so not few. Where another process does it (`checkpoints.ts`), only if that one is late.
- */
-const checkpointPages = { own: 4_000, late: 20_000 }
+/** Each stops the event loop while it copies what was committed meanwhile, and costs two syncs. */
+const checkpointEveryMs = 500
 
 /**
  * Opens the file and brings its tables up to date; several processes may do so at once.
@@ -53,20 +51,19 @@ async function openFile({ file, clock, onBroken, ownCheckpoints }: Required<Sqli
   const writer = new SqliteConnection(file, clock)
   const connections = [writer]
   try {
-    const autocheckpoint = ownCheckpoints ? checkpointPages.own : checkpointPages.late
-    await configure(writer, { cacheKiB: 4_096, autocheckpoint })
+    await configure(writer, { cacheKiB: 4_096 })
     const mode = await writer.pragma('journal_mode=WAL')
     if (mode !== 'wal') throw new Error(`${file}: this file system cannot share memory between processes (no WAL mode)`)
     const reader = new SqliteConnection(file, clock, { sharesSnapshots: true })
     connections.push(reader)
-    await configure(reader, { cacheKiB: 16_384, autocheckpoint })
+    await configure(reader, { cacheKiB: 16_384 })
     await migrateUnderLock(writer, file)
     await reader.pragma('query_only=1')
     await rewriteLog(writer)
     const wal = await WalSync.open(file, onBroken)
     await wal.sync()
     await syncFolder(dirname(file))
-    return new SqliteDatabase({ reader, writer, wal, clock })
+    return new SqliteDatabase({ reader, writer, wal, clock, ownCheckpoints })
   } catch (error) {
     for (const connection of connections) connection.close()
     throw error
@@ -77,7 +74,7 @@ async function openFile({ file, clock, onBroken, ownCheckpoints }: Required<Sqli
 async function openInMemory(clock: Clock): Promise<Database> {
   const connection = new SqliteConnection(':memory:', clock)
   await migrateUnderLock(connection, ':memory:')
-  return new SqliteDatabase({ reader: connection, writer: connection, wal: undefined, clock })
+  return new SqliteDatabase({ reader: connection, writer: connection, wal: undefined, clock, ownCheckpoints: false })
 }
 
 interface Parts {
@@ -86,6 +83,7 @@ interface Parts {
   /** Absent where there is nothing to make durable: in memory. */
   readonly wal: WalSync | undefined
   readonly clock: Clock
+  readonly ownCheckpoints: boolean
 }
 
 class SqliteDatabase implements Database {
@@ -98,13 +96,17 @@ class SqliteDatabase implements Database {
   readonly #turns = new Turns()
   readonly #exclusive = new Map<string, Turns>()
   readonly #use = new DatabaseUse()
+  readonly #checkpoints: NodeJS.Timeout | undefined
+  /** Whether something was committed since the last checkpoint. */
+  #committed = true
 
-  constructor({ reader, writer, wal, clock }: Parts) {
+  constructor({ reader, writer, wal, clock, ownCheckpoints }: Parts) {
     this.#reader = reader
     this.#writer = writer
     this.#wal = wal
     this.#clock = clock
     this.#fixed = fixedQueriesOf(this.#handles.forReads(reader).db)
+    if (ownCheckpoints) this.#checkpoints = setInterval(() => void this.#checkpoint(), checkpointEveryMs).unref()
   }
 
   async read<T>(fn: (db: Kysely<Tables>) => Promise<T>): Promise<T> {
@@ -138,9 +140,23 @@ class SqliteDatabase implements Database {
         return fn(db)
       })
     })
+    this.#committed = true
     this.#reader.endSnapshot()
     if (sync) await this.#wal?.sync()
     return result
+  }
+
+  /** Not left to SQLite, which does it in the middle of a commit and tells nobody that the disk has not kept it. */
+  async #checkpoint(): Promise<void> {
+    if (!this.#committed) return
+    this.#committed = false
+    try {
+      await this.#use.track(this.#turns.run(() => this.#writer.pragma('wal_checkpoint(PASSIVE)')))
+    } catch (error) {
+      if (sqliteCodeOf(error) === sqliteCodes.ioError) this.#wal?.fail(error)
+      // A full disk: those who write are told, and there is another time.
+      else this.#committed = true
+    }
   }
 
   async makeDurable(): Promise<void> {
@@ -165,6 +181,7 @@ class SqliteDatabase implements Database {
   }
 
   async dispose(): Promise<void> {
+    clearInterval(this.#checkpoints)
     if (!(await this.#use.end())) return
     await this.#wal?.close()
     this.#reader.close()
@@ -219,14 +236,11 @@ async function rewriteLog(connection: SqliteConnection): Promise<void> {
   }
 }
 
-async function configure(
-  connection: SqliteConnection,
-  { cacheKiB, autocheckpoint }: { readonly cacheKiB: number; readonly autocheckpoint: number },
-): Promise<void> {
+async function configure(connection: SqliteConnection, { cacheKiB }: { readonly cacheKiB: number }): Promise<void> {
   await connection.pragma('synchronous=NORMAL') // WalSync does the rest
   await connection.pragma(`cache_size=-${cacheKiB}`)
   await connection.pragma('temp_store=MEMORY')
-  await connection.pragma(`wal_autocheckpoint=${autocheckpoint}`)
+  await connection.pragma('wal_autocheckpoint=0')
   await connection.pragma(`journal_size_limit=${64 * 1024 * 1024}`)
 }
 

@@ -41,6 +41,13 @@ export class WalSync {
     return this.#next
   }
 
+  /** For whoever else finds that the disk has failed to keep the database. */
+  fail(error: unknown): void {
+    if (this.#failure !== undefined) return
+    this.#failure = { error }
+    this.#onBroken(error)
+  }
+
   /** To be called when no sync is under way any more. */
   async close(): Promise<void> {
     closeFile(this.#descriptor)
@@ -65,8 +72,7 @@ export class WalSync {
     try {
       await syncFile(this.#descriptor)
     } catch (error) {
-      this.#failure = { error }
-      this.#onBroken(error)
+      this.fail(error)
     }
     this.checkUsable()
   }

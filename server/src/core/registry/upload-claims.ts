@@ -205,7 +205,8 @@ export function createUploadClaims(
   }
 
   async function requireRegistry({ registry, repository }: Place): Promise<void> {
-    const rows = await db.select(registryNamed, { registry })
+    // Not `select`: its snapshot may be older than the timer after which this is asked.
+    const { rows } = await db.read((tables) => run(tables, registryNamed, { registry }))
     if (rows.length === 0) throw new Fault('repositoryUnknown', { repository })
   }
 
