@@ -41,6 +41,17 @@ function stop<Name extends 'commit' | 'delete'>(
 
 const push = ({ registry }: TestProcess, { digest, bytes }: Content) => registry.pushBlob(at('a'), digest, once(bytes))
 
+/** What comes before the request that closes the push; the result sends that one. */
+const pushes = {
+  'in one request': async (process: TestProcess, content: Content) => () => push(process, content),
+  // As docker does: the closing request finds the session, which an earlier one has begun.
+  async 'in several requests'({ registry }: TestProcess, { digest, bytes }: Content) {
+    const { session } = await registry.startUpload(at('a'))
+    await registry.appendToUpload(at('a'), session, { bytes: once(bytes) })
+    return () => registry.finishUpload(at('a'), session, digest)
+  },
+}
+
 /** The row is there, unlinked, and old enough to go. */
 async function leaveUnlinked(process: TestProcess, content = blob): Promise<void> {
   await push(process, content)
@@ -59,41 +70,47 @@ async function twoProcesses() {
   return { one, other, [Symbol.asyncDispose]: () => processes[Symbol.asyncDispose]() }
 }
 
-suite('a push', () => {
-  for (const where of ['before', 'after'] as const) {
-    test(`that is ${where} moving its bytes to their place keeps the collection from the blob`, async (t) => {
+for (const [how, begin] of Object.entries(pushes)) {
+  suite(`a push ${how}`, () => {
+    for (const where of ['before', 'after'] as const) {
+      test(`that is ${where} moving its bytes to their place keeps the collection from the blob`, async (t) => {
+        await using processes = await twoProcesses()
+        const { one, other } = processes
+        await leaveUnlinked(one)
+        const close = await begin(one, blob)
+        const commit = stop(t, one, 'commit', where)
+        const pushing = close()
+        await commit.reached
+        const gone = await collect(other)
+        commit.goOn()
+        await pushing
+        assert.deepEqual(gone, [])
+        await assertReadable(other)
+      })
+    }
+
+    test('of a blob whose bytes are being collected waits, and puts its own in their place', async (t) => {
       await using processes = await twoProcesses()
       const { one, other } = processes
       await leaveUnlinked(one)
-      const commit = stop(t, one, 'commit', where)
-      const pushing = push(one, blob)
-      await commit.reached
-      const gone = await collect(other)
-      commit.goOn()
+      const close = await begin(one, blob)
+      const removal = stop(t, other, 'delete', 'before')
+      const collecting = collect(other)
+      await removal.reached
+      const commit = t.mock.method(one.store, 'commit')
+      const pushing = close()
+      await new Promise((resolve) => setTimeout(resolve, 50)) // time enough to do it wrong
+      const stored = commit.mock.callCount()
+      removal.goOn()
+      assert.deepEqual(await collecting, ['unlinked blob'])
       await pushing
-      assert.deepEqual(gone, [])
+      assert.equal(stored, 0)
       await assertReadable(other)
     })
-  }
-
-  test('of a blob whose bytes are being collected waits, and puts its own in their place', async (t) => {
-    await using processes = await twoProcesses()
-    const { one, other } = processes
-    await leaveUnlinked(one)
-    const removal = stop(t, other, 'delete', 'before')
-    const collecting = collect(other)
-    await removal.reached
-    const commit = t.mock.method(one.store, 'commit')
-    const pushing = push(one, blob)
-    await new Promise((resolve) => setTimeout(resolve, 50)) // time enough to do it wrong
-    const stored = commit.mock.callCount()
-    removal.goOn()
-    assert.deepEqual(await collecting, ['unlinked blob'])
-    await pushing
-    assert.equal(stored, 0)
-    await assertReadable(other)
   })
+}
 
+suite('a push', () => {
   test('of a blob whose bytes are still going when the delete of others has failed waits, too', async (t) => {
     await using processes = await twoProcesses()
     const { one, other } = processes
