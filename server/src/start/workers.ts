@@ -30,11 +30,10 @@ export interface ServingWorkers {
 const replaceAfterMs = 500
 
 /**
- * V8 would let each of the three spaces for young objects grow to 16 MiB; hardly anything survives in them, and half as much
- * holds what a worker makes in some ten milliseconds. And it would let old objects, of which a worker has some 25 MiB, grow to
- * four times as much before it looks which of them are still needed; to look at half as much again costs 30 ms now and then.
+ * MiB. V8 would let the space for young objects, of which there are three, grow to 16 each; hardly anything survives in it, and half
+ * as much holds what a worker makes in some ten milliseconds.
  */
-const memoryFlags = ['--max-semi-space-size=8', '--heap-growing-percent=50']
+const memoryFlags = ['--max-semi-space-size=8']
 
 export function forkWorkers(count: number): WaitingWorkers {
   // Every worker accepts for itself. Handed over by the first process, a connection can be lost with a dying worker.
