@@ -1,5 +1,5 @@
 /** Reads nothing but the configuration it is given: starts, says so, waits for a signal, ends in order. */
-import { createLog, type Log } from './base/log.ts'
+import { createLog, type FlushedLog } from './base/log.ts'
 import type { Config } from './config/config.ts'
 import { greetingOf } from './start/greeting.ts'
 import { prepare } from './start/prepare.ts'
@@ -39,7 +39,7 @@ export async function startServer(given: Config): Promise<void> {
 }
 
 interface Serve {
-  begin(config: Config, log: Log & { flush(): void }): Promise<{ drain(): Promise<void>; kill(): void }>
+  begin(config: Config, log: FlushedLog): Promise<{ drain(): Promise<void>; kill(): void }>
   dismiss(): void
 }
 

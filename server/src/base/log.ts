@@ -9,6 +9,11 @@ export interface Log {
   error(facts: object, message: string): void
 }
 
+/** One that may have lines in hand, which are written before the process ends by `flush`. */
+export interface FlushedLog extends Log {
+  flush(): void
+}
+
 export interface LogOptions {
   readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
   /** `json`: one object a line; `pretty`: for a terminal. */
@@ -19,7 +24,7 @@ export interface LogOptions {
  * Writes to standard output. `flush` before the process ends. A full disk, or a reader that has gone, loses lines and nothing
  * else: how many is told in a line of its own as soon as writing works again.
  */
-export async function createLog({ level, format }: LogOptions): Promise<Log & { flush(): void }> {
+export async function createLog({ level, format }: LogOptions): Promise<FlushedLog> {
   const printed = format === 'pretty' ? await prettyLine() : (line: string) => line
   const options = { level, timestamp: pino.stdTimeFunctions.isoTime, base: { pid: process.pid } }
   const writer = new LineWriter(1, {

@@ -1,10 +1,10 @@
 /** One serving process: the whole server with `--workers 1`, one of several otherwise. */
 import { createApp } from '../app.ts'
-import type { Log } from '../base/log.ts'
+import type { FlushedLog } from '../base/log.ts'
 import type { Config } from '../config/config.ts'
 import { createListener } from '../http/listener.ts'
 import { openTls } from '../tls/open-tls.ts'
-import { brokenExitCode } from './broken.ts'
+import { endBroken } from './broken.ts'
 import { startJobs } from './jobs.ts'
 import { giveBackAfterCrowds } from './memory.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
@@ -30,7 +30,7 @@ export interface Shared {
   readonly metrics: () => Promise<{ contentType: string; text: string }>
 }
 
-export async function serve(config: Config, log: Log & { flush(): void }, shared?: Shared): Promise<Serving> {
+export async function serve(config: Config, log: FlushedLog, shared?: Shared): Promise<Serving> {
   const metrics = createMetrics()
   const ownMetrics = async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() })
   const app = await createApp(
@@ -69,11 +69,4 @@ export async function serve(config: Config, log: Log & { flush(): void }, shared
     },
     kill: () => undefined,
   }
-}
-
-/** A start afterwards recovers what is really on the disk; going on would acknowledge what may be lost. */
-function endBroken(log: Log & { flush(): void }, error: unknown): void {
-  log.error({ err: error }, 'the disk has failed to keep the database; this server ends')
-  log.flush()
-  process.exit(brokenExitCode)
 }

@@ -3,9 +3,9 @@ import cluster, { type Worker } from 'node:cluster'
 import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { openCheckpoints } from '../backends/open.ts'
-import type { Log } from '../base/log.ts'
+import type { FlushedLog, Log } from '../base/log.ts'
 import type { Config } from '../config/config.ts'
-import { brokenExitCode } from './broken.ts'
+import { brokenExitCode, endBroken } from './broken.ts'
 import type { FromWorker, ToWorker } from './messages.ts'
 import { StartError } from './start-error.ts'
 
@@ -16,8 +16,6 @@ export interface WaitingWorkers {
   /** Ends them before they have served anything. */
   dismiss(): void
 }
-
-type FlushedLog = Log & { flush(): void }
 
 export interface ServingWorkers {
   /** Tells all to finish; resolves when all have ended. */
@@ -65,7 +63,11 @@ async function serve(waiting: readonly Worker[], config: Config, log: FlushedLog
       worker.once('exit', (code, signal) => {
         reject(new StartError(`a worker ended before it listened (${signal ?? `exit code ${code}`})`))
         if (draining) return
-        if (code === brokenExitCode) endBroken(log)
+        if (code === brokenExitCode) {
+          killAll()
+          log.flush()
+          process.exit(brokenExitCode)
+        }
         log.error({ worker: worker.process.pid, code, signal }, 'a worker ended; starting another')
         setTimeout(() => {
           if (draining) return
@@ -85,8 +87,8 @@ async function serve(waiting: readonly Worker[], config: Config, log: FlushedLog
   const checkpoints = openCheckpoints(config.db, {
     onFailure: (error) => log.warn({ err: error }, 'a checkpoint of the database failed; it is tried again'),
     onBroken(error) {
-      log.error({ err: error }, 'the disk has failed to keep the database; this server ends')
-      endBroken(log)
+      killAll()
+      endBroken(log, error)
     },
   })
   return {
@@ -115,12 +117,6 @@ async function sendMetrics(worker: Worker, id: number, log: Log): Promise<void> 
 }
 
 const living = (): Worker[] => Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined)
-
-function endBroken(log: FlushedLog): never {
-  killAll()
-  log.flush()
-  process.exit(brokenExitCode)
-}
 
 function killAll(): void {
   for (const worker of living()) worker.process.kill('SIGKILL')

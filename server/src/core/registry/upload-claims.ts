@@ -117,15 +117,18 @@ export function createUploadClaims(
   const oldestRemembered = () => thisMinute(clock) - rememberedMinutes
   let forgottenBefore = oldestRemembered()
 
+  /** For what is asked after a timer: the snapshot of a `select` may be older. */
+  async function afresh<Parameters extends object, Row>(query: FixedQuery<Parameters, Row>, parameters: Parameters) {
+    return (await db.read((tables) => run(tables, query, parameters))).rows
+  }
+
   /**
    * The session's row, or the minute in which its name was given out for one that may begin now. again: a timer after it was
    * looked at before.
    */
   async function find(place: Place, session: string, { again }: { again: boolean }) {
     if (!isSessionName(session)) throw new Fault('blobUploadUnknown', { session })
-    // The snapshot of a `select` may be older than the timer.
-    const ask = async <Parameters extends object, Row>(query: FixedQuery<Parameters, Row>, parameters: Parameters) =>
-      again ? (await db.read((tables) => run(tables, query, parameters))).rows : db.select(query, parameters)
+    const ask: typeof afresh = again ? afresh : (query, parameters) => db.select(query, parameters)
     const [row] = await ask(ownSession, { session, ...place })
     if (row !== undefined) return { row }
     const name = names.read(session, place)
@@ -192,7 +195,7 @@ export function createUploadClaims(
     const isBegun = await recording.catch((error: unknown) => dropUnrecorded(storeSession, error))
     if (isBegun) return { id: session, store_session: storeSession, offset: 0, committing_digest: null, writer, madeIn }
     await store.abort(storeSession)
-    await requireRegistry(place)
+    requireRegistry(await afresh(registryNamed, { registry: place.registry }), place)
     return undefined
   }
 
@@ -202,12 +205,6 @@ export function createUploadClaims(
       throw new AggregateError([error, abortError], 'an upload session was not recorded, and its bytes stay')
     })
     throw error
-  }
-
-  async function requireRegistry({ registry, repository }: Place): Promise<void> {
-    // Not `select`: its snapshot may be older than the timer after which this is asked.
-    const { rows } = await db.read((tables) => run(tables, registryNamed, { registry }))
-    if (rows.length === 0) throw new Fault('repositoryUnknown', { repository })
   }
 
   async function asWriter<T>(row: ClaimedSession, work: (row: ClaimedSession) => Promise<Worked<T>>): Promise<T> {
@@ -292,7 +289,7 @@ export function createUploadClaims(
 
   return {
     async start(place) {
-      await requireRegistry(place)
+      requireRegistry(await db.select(registryNamed, { registry: place.registry }), place)
       return names.make(place)
     },
 
@@ -323,6 +320,10 @@ export function createUploadClaims(
       await db.write((tables) => run(tables, forgotten, { before }), { sync: false })
     },
   }
+}
+
+function requireRegistry(registries: readonly unknown[], { repository }: Place): void {
+  if (registries.length === 0) throw new Fault('repositoryUnknown', { repository })
 }
 
 export async function* noBytes(): AsyncGenerator<Uint8Array, void, undefined> {}

@@ -1,7 +1,9 @@
 /** What a check says, and the shape of one check. */
+
 import type { BlobStore } from '../../../backends/blobs/blob-store.ts'
 import type { Database } from '../../../backends/db/database.ts'
 import type { Clock } from '../../../base/clock.ts'
+import { isLossOfBytes } from './examine-blob.ts'
 import type { KindName } from './kinds.ts'
 
 /** Something that was wrong twice, a moment apart. */
@@ -86,14 +88,15 @@ export async function inParallel<Item, Result>(
   return results
 }
 
-/** What the system says about one file; everything else that fails is about more than that. */
-const refusals = new Set(['EACCES', 'EPERM', 'EISDIR', 'ENOTDIR', 'ELOOP', 'EIO', 'EBADMSG', 'EUCLEAN'])
+/** What the system says about one file, besides that its bytes are lost; everything else that fails is about more than that. */
+const refusals = new Set(['EACCES', 'EPERM', 'EISDIR', 'ENOTDIR', 'ELOOP'])
 
 /** The system's refusal to give out one file, such as that it is somebody else's, is an answer. */
 export async function unlessRefused<T>(work: Promise<T>): Promise<T | Error> {
   try {
     return await work
   } catch (error) {
+    if (isLossOfBytes(error)) return error
     if (error instanceof Error && 'code' in error && refusals.has(String(error.code))) return error
     throw error
   }
