@@ -82,12 +82,12 @@ export function startProcessGroup(
     async ready(check, withinSeconds) {
       const deadline = performance.now() + withinSeconds * 1000
       while (!(await check())) {
-        if (running.has(child) && performance.now() < deadline) {
-          await pause(20)
-          continue
+        if (!running.has(child)) throw new Error(`${command} ended with ${await exited} before it was ready:\n${log}`)
+        if (performance.now() > deadline) {
+          await kill()
+          throw new Error(`${command} did not get ready within ${withinSeconds} s:\n${log}`)
         }
-        await kill()
-        throw new Error(`${command} did not get ready within ${withinSeconds} s:\n${log}`)
+        await pause(20)
       }
     },
     kill,

@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test'
 import { repositoryFolder } from './clients/folders.ts'
 
 /**
- * Fails with the names of the tests that failed, or when no more than `moreThan` passed: then they were not found.
+ * Fails with the tests that failed and why, or when no more than `moreThan` passed: then they were not found.
  * files: paths or patterns from the root. wrapper: a script that runs the command behind it.
  */
 export function runRouteTests(
@@ -21,7 +21,8 @@ export function runRouteTests(
   )
   const count = (what: string) => Number(new RegExp(`^# ${what} (\\d+)$`, 'm').exec(stdout)?.[1])
   t.diagnostic(`${count('pass')} passed, ${count('fail')} failed`)
-  const failed = stdout.split('\n').filter((line) => /^\s*not ok/.test(line))
+  // Each with what the runner says of it, a block of YAML.
+  const failed = stdout.match(/^( *)not ok .*\n(?:\1 {2}---\n[\s\S]*?\n\1 {2}\.\.\.$)?/gm) ?? []
   assert.equal(status, 0, failed.join('\n'))
   assert.ok(count('pass') > moreThan, 'the route tests were not found')
 }
