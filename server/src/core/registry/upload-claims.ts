@@ -18,6 +18,7 @@ import { timestamp } from '../../base/timestamp.ts'
 import { touchBlob } from './links.ts'
 import type { Place } from './place.ts'
 import { firstRequestMinutes, isSessionName, type SessionNames, thisMinute } from './session-names.ts'
+import { storedDigest } from './stored-digest.ts'
 import {
   begun,
   claimed,
@@ -236,7 +237,14 @@ export function createUploadClaims(
    * their place are none of the session's.
    */
   async function cutBack(row: ClaimedSession): Promise<void> {
-    if (row.committing_digest !== null) return
+    if (row.committing_digest !== null) {
+      const mayBeThere = await store.stat(storedDigest(row.committing_digest)).then(
+        (blob) => blob !== undefined,
+        () => true,
+      )
+      if (mayBeThere) return
+      row.committing_digest = null
+    }
     // Where the claim has been given back all the same, the bytes may be somebody else's by now.
     if (!(await save(row, row.offset, row.writer).catch(() => true))) return
     await store.append(row.store_session, row.offset, noBytes()).catch(() => undefined)

@@ -272,6 +272,33 @@ describe('upload sessions', () => {
     assert.equal(await contentOf(digest), 'hello world')
   })
 
+  for (const how of ['at the end of an upload', 'in one request'] as const) {
+    test(`bytes that a full disk kept from being moved take no room: ${how}`, async () => {
+      let isFull = false
+      const store = aStore({
+        commit: async () => {
+          isFull = true
+          throw new Fault('unavailable', { retryAfterSeconds: 30, reason: 'no space left' })
+        },
+      })
+      const filling = aProcess({ db: refusingWrites(() => isFull), blobs: store })
+      const digest = digestOfText('hello world')
+      const pushing =
+        how === 'in one request'
+          ? filling.pushBlob(place, digest, bytes('hello world'))
+          : filling.finishUpload(place, (await filling.startUpload(place)).session, digest, {
+              bytes: bytes('hello world'),
+            })
+      await assert.rejects(pushing, isFaultOf('unavailable'))
+      isFull = false
+      const [row] = await sessionsLeft()
+      await assert.rejects(
+        blobs.append(row?.store_session ?? '', 1, bytes()),
+        (error) => isFault(error, 'chunkOutOfOrder') && error.detail.expectedOffset === 0,
+      )
+    })
+  }
+
   test('a claim that a full disk kept from being given back is given back when there is room', async () => {
     const { session } = await registry.startUpload(place)
     let isFull = false
