@@ -90,7 +90,7 @@ export async function runFullDisk(options: FullDiskOptions): Promise<Report> {
   }
   for (const client of clients) client.close()
   const said = problems.length
-  await verifyAfterRestart(program, kept)
+  await verifyAfterRestart(program, disk, kept)
   problems.push(
     ...(await leftOver(program, disk)),
     ...(await fsckProblems(program)),
@@ -153,13 +153,18 @@ async function mustSucceed(pusher: Pusher, moment: string): Promise<void> {
   }
 }
 
-async function verifyAfterRestart(program: Program, kept: Kept): Promise<void> {
-  const exit = await program.terminate()
-  if (exit !== 0) kept.problems.push(`SIGTERM gave ${exit}`)
-  await program.start()
-  const client = createClient(program.port, basic(program.username, program.password))
-  await verifyKept(client, kept, 'after a restart')
-  client.close()
+/** Also when there is no room: then it is as good as ever for pulls. */
+async function verifyAfterRestart(program: Program, disk: SmallDisk, kept: Kept): Promise<void> {
+  for (const room of ['full', 'with room again']) {
+    if (room === 'full') disk.fill(0)
+    else disk.makeRoom()
+    const exit = await program.terminate()
+    if (exit !== 0) kept.problems.push(`SIGTERM gave ${exit}, ${room}`)
+    await program.start()
+    const client = createClient(program.port, basic(program.username, program.password))
+    await verifyKept(client, kept, `after a restart, ${room}`)
+    client.close()
+  }
   await program.terminate()
 }
 

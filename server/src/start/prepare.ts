@@ -3,10 +3,11 @@ import { X509Certificate } from 'node:crypto'
 import { access, constants, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database } from '../backends/db/database.ts'
+import { faultOfDisk } from '../backends/disk-full.ts'
 import { checkBlobs, openBlobStore, openDatabase } from '../backends/open.ts'
 import { systemClock } from '../base/clock.ts'
 import { ensureFolder } from '../base/ensure-folder.ts'
-import { Fault } from '../base/fault.ts'
+import { Fault, isFault } from '../base/fault.ts'
 import { firstRegistry } from '../base/host-names.ts'
 import { nodeName } from '../base/node-name.ts'
 import { postgresName } from '../base/postgres-name.ts'
@@ -31,7 +32,7 @@ import {
   writeBootstrap,
 } from './bootstrap-file.ts'
 import { type FolderLock, lockFolder } from './folder-lock.ts'
-import { writeLastStart } from './last-start.ts'
+import { lastStartFile, writeLastStart } from './last-start.ts'
 import { StartError } from './start-error.ts'
 
 export interface Prepared {
@@ -66,8 +67,20 @@ async function prepareContents(config: Config): Promise<Omit<Prepared, 'lock'>> 
     nameOf(config.db),
     prepareDatabase(config, { bootstrapFile, addresses, notices }),
   )
-  await writeLastStart(config)
+  await rememberStart(config, notices)
   return { config, bootstrap, bootstrapFile, firstStart, notices }
+}
+
+/** A full disk is no reason not to serve pulls. */
+async function rememberStart(config: Config, notices: string[]): Promise<void> {
+  try {
+    await writeLastStart(config)
+  } catch (error) {
+    const isFull = isFault(faultOfDisk(error), 'unavailable')
+    if (!isFull) throw error
+    const file = lastStartFile(config.dataFolder)
+    notices.push(`The disk is full: pushes are refused, and ${file}, which commands go by, is not written anew.`)
+  }
 }
 
 const addressesOf = (config: Config, caCertificate: string): Addresses => ({
