@@ -23,7 +23,7 @@ export function pushCases({ share }: Options): Case[] {
 }
 
 const zbTests = { monolithic: 'Push Monolith', chunked: 'Push Chunk Streamed' }
-const zbRequests: Readonly<Record<Size, number>> = { '1MB': 200, '10MB': 100, '100MB': 20 }
+const zbRequests: Readonly<Record<Size, number>> = { '1MB': 800, '10MB': 200, '100MB': 20 }
 const wantedRatio: Readonly<Record<Size, number>> = { '1MB': 1.5, '10MB': 1.2, '100MB': 1 }
 
 function zbPushCase(style: PushStyle, size: Size, share: number): Case {
