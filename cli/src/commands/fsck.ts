@@ -16,6 +16,7 @@ export const fsck: CommandDeclaration = {
   summary: 'Look whether everything that is stored is what was pushed; the server may be running meanwhile.',
   options: [
     { flags: '--repair', description: 'put right what can be; docs/fsck.md says how' },
+    { flags: '--accept-loss', description: 'go on where the store is empty: what it had is lost' },
     {
       flags: '--quick',
       description: 'look only whether bytes are there and how many, in place of reading all of them',
@@ -24,9 +25,14 @@ export const fsck: CommandDeclaration = {
     ...settingOptions(['data', 'database', 'secret-key', 'blobs', 'upload-expiry', 'config']),
   ],
   async run(given) {
-    const { repair = false, quick = false, json = false } = given.options
+    const { repair, quick, json, acceptLoss } = given.options
     const config = configOfData(given)
-    const options = { repair: repair === true, quick: quick === true, uploadExpiryMs: config.collection.uploadExpiryMs }
+    const options = {
+      repair: repair === true,
+      quick: quick === true,
+      acceptLoss: acceptLoss === true,
+      uploadExpiryMs: config.collection.uploadExpiryMs,
+    }
     const sums = await telling(() =>
       withCore(config, (core) => check(core, options, json === true ? JSON.stringify : lineOf)),
     )

@@ -1,6 +1,6 @@
 /** What goes on while a backup is made; what one is good for is told in cli/src/commands/backup.test.ts. */
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -64,6 +64,8 @@ describe('a backup', () => {
     assert.ok(!existsSync(fileOf(config.dataFolder, gone)), 'it was collected before it was copied')
     assert.deepEqual(report.troubles, [])
     assert.ok(existsSync(fileOf(folder, kept)))
+    const ownerOf = (root: string) => readFileSync(join(root, 'blobs', 'owner'), 'utf8')
+    assert.equal(ownerOf(folder), ownerOf(config.dataFolder))
     // The database was copied a second time, so what came meanwhile is in it, with its bytes.
     assert.equal(report.counts.blobs, digests.length)
     assert.equal(report.counts.copied, digests.length)

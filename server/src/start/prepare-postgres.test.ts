@@ -6,6 +6,8 @@ import { join } from 'node:path'
 import { after, beforeEach, suite, type TestContext, test } from 'node:test'
 import { createTestDatabase } from '../../test/database.ts'
 import { postgresSkip } from '../../test/postgres.ts'
+import { aBlob } from '../backends/blobs/blob-store.contract.ts'
+import { openFilesystemBlobStore } from '../backends/blobs/filesystem.ts'
 import type { Database } from '../backends/db/database.ts'
 import { openDatabase } from '../backends/open.ts'
 import { systemClock } from '../base/clock.ts'
@@ -25,15 +27,19 @@ let folders = 0
 
 suite('nodes on one PostgreSQL', { skip: postgresSkip, timeout: 60_000 }, () => {
   let url: string
+  let blobs: string
   beforeEach(async (t) => {
     const database = await createTestDatabase()
     url = database.url
+    blobs = join(root, `blobs-${++folders}`)
     ;(t as TestContext).after(() => database.drop())
   })
 
-  const aNode = (flags: Record<string, string | boolean> = {}): Config => {
+  /** folder: of blobs, which all nodes have together, unless another is given. */
+  const aNode = (flags: Record<string, string | boolean> = {}, folder = blobs): Config => {
     const data = join(root, String(++folders))
-    return loadConfig({ flags: { data, database: url, port: '0', http: true, ...flags }, env: {}, terminal: false })
+    const given = { data, database: url, port: '0', http: true, ...flags }
+    return { ...loadConfig({ flags: given, env: {}, terminal: false }), blobs: { kind: 'filesystem', folder } }
   }
 
   async function prepared(t: TestContext, config: Config): Promise<Prepared> {
@@ -94,6 +100,34 @@ suite('nodes on one PostgreSQL', { skip: postgresSkip, timeout: 60_000 }, () => 
     )
     copyFileSync(founder.secretKey, other.secretKey)
     assert.equal((await prepared(t, other)).firstStart, false)
+  })
+
+  test('with another folder for blobs than the first › a sentence, before anything is pushed to either', async (t) => {
+    const key = join(root, `shared-${++folders}.key`)
+    await prepared(t, aNode({ 'secret-key': key }))
+    const other = aNode({ 'secret-key': key }, `${blobs}-other`)
+    await refused(
+      other,
+      /^cannot start: .*blobs-\d+-other is not where other nodes on postgres:.* keep blobs: all need one place,/,
+    )
+    await prepared(t, aNode({ 'secret-key': key }))
+  })
+
+  test('on a store that another database’s servers use › a sentence, with and without blobs in it', async (t) => {
+    await prepared(t, aNode())
+    const elsewhere = await createTestDatabase()
+    t.after(() => elsewhere.drop())
+    const theirs = { database: elsewhere.url, 'secret-key': join(root, `shared-${++folders}.key`) }
+    const store = await openFilesystemBlobStore({ folder: blobs })
+    await aBlob(store, Buffer.from('a layer'))
+    await store.dispose()
+    await refused(aNode(theirs), /^cannot start: .*blobs-\d+ keeps the blobs of another database/)
+    await prepared(t, aNode(theirs, `${blobs}-other`))
+    const moved = aNode(theirs)
+    await refused(
+      moved,
+      /^cannot start: .*blobs-\d+ keeps the blobs of another database than postgres:.* \([0-9a-f-]{36}\)$/,
+    )
   })
 
   test('a start frees the uploads of its own dead workers, and nobody else’s', async (t) => {

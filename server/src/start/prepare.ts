@@ -2,6 +2,7 @@
 import { X509Certificate } from 'node:crypto'
 import { access, constants, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { BlobStore } from '../backends/blobs/blob-store.ts'
 import type { Database } from '../backends/db/database.ts'
 import { faultOfDisk } from '../backends/disk-full.ts'
 import { checkBlobs, openBlobStore, openDatabase } from '../backends/open.ts'
@@ -19,6 +20,7 @@ import { createSigningKeys } from '../core/access/signing-keys.ts'
 import { foundFirstTenant, isTenant, isUnused } from '../core/directory/founding.ts'
 import { createRegistries, type Registries } from '../core/directory/registries.ts'
 import { findMove } from '../core/migration/moves.ts'
+import { ownershipOf, takeStore } from '../core/registry/integrity/store-owner.ts'
 import { isStoreThere } from '../core/registry/integrity/store-witness.ts'
 import { releaseDeadClaims } from '../core/registry/upload-claims.ts'
 import { ListenError, probePort } from '../http/listener.ts'
@@ -169,7 +171,9 @@ async function prepareDatabase(config: Config, surroundings: Surroundings) {
 
 async function prepareContentsOf(db: Database, config: Config, { bootstrapFile, addresses, notices }: Surroundings) {
   await heedMove(db, config, notices)
-  await requireStore(db, config)
+  await using opened = new AsyncDisposableStack()
+  const store = opened.adopt(await openBlobStore(config.blobs), (open) => open.dispose())
+  await requireStore(db, store, config)
   // Where something was sealed already, a new key would open nothing of it.
   if (await isUnused(db)) await naming(config.secretKey, createSecret(config.secretKey))
   const sealer = sealerOf((await naming(config.secretKey, keysOf(config))).seal)
@@ -178,9 +182,10 @@ async function prepareContentsOf(db: Database, config: Config, { bootstrapFile, 
   await releaseDeadClaims(db, nodeName(config.dataFolder))
   const signingKey = createSigningKeys(db, sealer, systemClock).getSigningKey()
   handledLater(signingKey)
-  const founded = await foundFirstTenant(db, registries, systemClock, async (founding) =>
-    writeBootstrap(bootstrapFile, bootstrapOf(founding, await addresses)),
-  )
+  const founded = await foundFirstTenant(db, registries, systemClock, async (founding) => {
+    await takeNewStore(store, founding.tenantId, config)
+    await writeBootstrap(bootstrapFile, bootstrapOf(founding, await addresses))
+  })
   await dropForeignBootstrap(db, bootstrapFile, notices)
   const bootstrap = await refreshBootstrap(bootstrapFile, registries, await addresses)
   await signingKey
@@ -203,18 +208,37 @@ async function heedMove(db: Database, { db: config, dataFolder }: Config, notice
 }
 
 /** A disk that is not mounted, or another node's folder, would show only when blobs are asked for, and be taken for damage. */
-async function requireStore(db: Database, { db: named, blobs }: Config): Promise<void> {
+async function requireStore(db: Database, store: BlobStore, { db: named, blobs }: Config): Promise<void> {
   if (blobs.kind === 'memory') return
-  const store = await openBlobStore(blobs)
-  try {
-    if (await isStoreThere(db, store)) return
-  } finally {
-    await store.dispose()
+  const place = placeOfBlobs(blobs)
+  const { state, tenant } = await ownershipOf(db, store)
+  if (state === 'foreign') {
+    throw new StartError(`cannot start: ${place} keeps the blobs of another database than ${nameOf(named)} (${tenant})`)
   }
-  throw new StartError(
-    `cannot start: ${placeOfBlobs(blobs)} has none of the blobs that ${nameOf(named)} was last known to have: is it the right place, and mounted? ` +
-      'If they are lost, `berth fsck --repair` counts them as not there',
-  )
+  if (state === 'absent' || !(await isStoreThere(db, store))) {
+    throw new StartError(
+      `cannot start: ${place} has none of the blobs that ${nameOf(named)} was last known to have: is it the right place, and mounted? ` +
+        'If they are lost, `berth fsck --repair --accept-loss` counts them as not there',
+    )
+  }
+  // With a database on this machine alone there is no other node whose place could be meant.
+  if (state === 'unknown' && named.kind !== 'sqlite') {
+    throw new StartError(
+      `cannot start: ${place} is not where other nodes on ${nameOf(named)} keep blobs: all need one place, such as a bucket (--blobs). ` +
+        'If it is to be, `berth fsck --repair` makes it so',
+    )
+  }
+  if (state !== 'ours') await takeStore(db, store)
+}
+
+/** At the founding, before anything is kept. A start that died here leaves an owner that was never founded, and no blobs. */
+async function takeNewStore(store: BlobStore, tenantId: string, { blobs }: Config): Promise<void> {
+  if ((await store.owner()) !== undefined) {
+    for await (const digest of store.list()) {
+      throw new StartError(`cannot start: ${placeOfBlobs(blobs)} keeps the blobs of another database (${digest})`)
+    }
+  }
+  await store.setOwner(tenantId)
 }
 
 /** Without it, a wrong key would show at the first login. */

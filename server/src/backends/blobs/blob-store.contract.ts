@@ -461,6 +461,24 @@ export function blobStoreContract(
       })
     })
 
+    describe('owner', () => {
+      it('is nobody at first, then who was written down last, and no blob', async () => {
+        const own = await open()
+        try {
+          assert.equal(await own.owner(), undefined)
+          const digest = await aBlob(own, someBytes(10))
+          await own.setOwner('d94e6a4e-0b0e-4c5a-9d5e-1f6c3f0a2b11')
+          assert.equal(await own.owner(), 'd94e6a4e-0b0e-4c5a-9d5e-1f6c3f0a2b11')
+          await own.setOwner('another')
+          assert.equal(await own.owner(), 'another')
+          assert.deepEqual(await Array.fromAsync(own.list()), [digest])
+          assert.deepEqual(await Array.fromAsync(own.listSessions()), [])
+        } finally {
+          await own.dispose()
+        }
+      })
+    })
+
     void test('every skipped title is a title of the contract', () => {
       assert.deepEqual([...skips.keys()], [])
     })

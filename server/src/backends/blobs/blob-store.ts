@@ -92,5 +92,9 @@ export interface BlobStore {
    * the store cannot hand out such; callers then stream. It does not look whether the blob is there.
    */
   link?(digest: Digest, options: LinkOptions): Promise<URL>
+  /** What `setOwner` was told last; undefined where nobody has called it. */
+  owner(): Promise<string | undefined>
+  /** Writes down, durably, whose blobs these are: some letters, digits and hyphens. It is no blob, and in no list. */
+  setOwner(owner: string): Promise<void>
   dispose(): Promise<void>
 }

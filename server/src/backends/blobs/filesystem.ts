@@ -3,10 +3,11 @@
  *
  *     <folder>/sha256/ab/<hex>      a committed blob: complete, verified, on disk
  *     <folder>/uploads/<session>    the bytes of an unfinished one
+ *     <folder>/owner                whose blobs these are
  */
 import { createHash, type Hash } from 'node:crypto'
 import { unlinkSync } from 'node:fs'
-import { mkdir, opendir, readdir, rename, stat, unlink } from 'node:fs/promises'
+import { mkdir, opendir, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { algorithmOf, type Digest, type DigestAlgorithm, hexOf, toDigest } from '@berth/oci'
@@ -30,6 +31,7 @@ import { Fault } from '../../base/fault.ts'
 import type { FileSlice } from '../../base/file-bytes.ts'
 import { LentBuffers } from '../../base/lent-buffers.ts'
 import { syncFolder } from '../../base/sync-folder.ts'
+import { writeWhole } from '../../base/write-once.ts'
 import { faultOfDisk } from '../disk-full.ts'
 import { BlobReader } from './blob-reader.ts'
 import type { BlobStat, BlobStore, ByteRange, StoredSession } from './blob-store.ts'
@@ -334,8 +336,27 @@ class FilesystemBlobStore implements BlobStore {
     }
   }
 
+  async owner(): Promise<string | undefined> {
+    try {
+      return (await readFile(this.#ownerPath(), 'utf8')).trim()
+    } catch (error) {
+      if (isMissing(error)) return undefined
+      throw error
+    }
+  }
+
+  async setOwner(owner: string): Promise<void> {
+    await writeWhole(this.#ownerPath(), `${owner}\n`).catch((error: unknown) => {
+      throw faultOfDisk(error)
+    })
+  }
+
   async dispose(): Promise<void> {
     await this.#freeing
+  }
+
+  #ownerPath(): string {
+    return join(this.#folder, 'owner')
   }
 
   #blobPath(digest: Digest): string {

@@ -23,6 +23,7 @@ class MemoryBlobStore implements BlobStore {
   readonly #sessions = new Map<string, Session>()
   readonly #gates = new SessionGates()
   readonly #clock: Clock
+  #owner: string | undefined
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -96,6 +97,14 @@ class MemoryBlobStore implements BlobStore {
 
   async *list(after?: Digest): AsyncIterable<Digest> {
     for (const digest of [...this.#blobs.keys()].sort()) if (after === undefined || digest > after) yield digest
+  }
+
+  async owner(): Promise<string | undefined> {
+    return this.#owner
+  }
+
+  async setOwner(owner: string): Promise<void> {
+    this.#owner = owner
   }
 
   async dispose(): Promise<void> {

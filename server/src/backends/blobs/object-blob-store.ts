@@ -3,6 +3,7 @@
  *
  *     blobs/sha256/ab/<hex>      a committed blob: complete and verified
  *     uploads/<session>/…        an unfinished one, see `object-session.ts`
+ *     owner                      whose blobs these are
  *
  * Nothing of a session is in this process's memory alone, except the bytes of a closing append, which live for a moment.
  */
@@ -322,6 +323,20 @@ export class ObjectBlobStore implements BlobStore {
     for (const [session, updatedAt] of unfinished) yield { session, updatedAt }
   }
 
+  async owner(): Promise<string | undefined> {
+    const found = await this.#objects.stat(ownerKey)
+    if (found === undefined) return undefined
+    const missing = () => new Error('the owner of the store was removed while it was read')
+    const bytes = found.size === 0 ? [] : await this.#open(ownerKey, ownerKey, undefined, missing)
+    let text = ''
+    for await (const chunk of bytes) text += Buffer.from(chunk).toString()
+    return text.trim()
+  }
+
+  async setOwner(owner: string): Promise<void> {
+    await this.#objects.put(ownerKey, Buffer.from(`${owner}\n`))
+  }
+
   async dispose(): Promise<void> {
     for (const session of [...this.#tails.keys()]) this.#takeTail(session)?.release()
     this.#objects.dispose()
@@ -378,6 +393,8 @@ export class ObjectBlobStore implements BlobStore {
     }
   }
 }
+
+const ownerKey = 'owner'
 
 const prefixOf = (session: string) => `uploads/${session}/`
 

@@ -1,6 +1,6 @@
 /**
  * What Berth asks of a service that keeps objects by key (S3, Azure Blob Storage), in few calls. Each may be repeated
- * without harm, so that `object-retries.ts` can do so for every driver. Keys are ours: hexadecimal names and slashes.
+ * without harm, so that `object-retries.ts` can do so for every driver. Keys are ours: letters, digits and slashes.
  */
 import type { Readable } from 'node:stream'
 import type { ByteRange } from './blob-store.ts'

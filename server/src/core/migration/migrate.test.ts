@@ -35,6 +35,7 @@ let target: TestStore
 beforeEach(async () => {
   source = await openFolderStore(undefined, template)
   target = await openFolderStore()
+  await source.blobs.setOwner('the-tenant')
 })
 afterEach(async () => {
   await source[Symbol.asyncDispose]()
@@ -62,6 +63,7 @@ async function expectedRows(): Promise<Record<string, unknown[]>> {
 
 async function assertMoved(): Promise<void> {
   assert.deepEqual(await rowsOf(target), await expectedRows())
+  assert.equal(await target.blobs.owner(), 'the-tenant')
   const digests = await Array.fromAsync(target.blobs.list())
   const { blobs = [] } = await rowsOf(target)
   const whole = blobs.filter((row) => row.damaged_at === null)

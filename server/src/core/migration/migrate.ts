@@ -67,6 +67,7 @@ export async function migrate(options: MigrationOptions): Promise<Moved | undefi
     for (let round = 1; round <= limits.rounds; round++) {
       if (isLittle(await run.copy({ round }))) break
     }
+    if (!oneStore) await takeOver(source, target)
     const frozenAt = performance.now()
     await hold.freeze()
     const contents = await run.complete().catch(async (error: unknown) => {
@@ -79,6 +80,12 @@ export async function migrate(options: MigrationOptions): Promise<Moved | undefi
     // Where the source cannot be reached, the hold ends by itself; what went wrong before is to be told.
     await hold.release().catch(() => undefined)
   }
+}
+
+/** The blobs are the same tenants', wherever they are. */
+async function takeOver(source: Side, target: Side): Promise<void> {
+  const owner = await source.blobs.owner()
+  if (owner !== undefined) await target.blobs.setOwner(owner)
 }
 
 /** Whether the source had moved before, also where the end was cut short. */

@@ -95,6 +95,8 @@ describe('upload sessions', () => {
     delete: (digest) => blobs.delete(digest),
     list: (after) => blobs.list(after),
     listSessions: () => blobs.listSessions(),
+    owner: () => blobs.owner(),
+    setOwner: (owner) => blobs.setOwner(owner),
     dispose: () => blobs.dispose(),
     ...over,
   })

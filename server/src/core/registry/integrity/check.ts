@@ -16,6 +16,7 @@ import { linkCounts } from './link-counts.ts'
 import { linkQueue, lostLinks } from './links.ts'
 import { manifests } from './manifests.ts'
 import { knownUploads, storedBytes, storedUploads } from './orphans.ts'
+import { ownershipOf, takeStore } from './store-owner.ts'
 import { tags } from './tags.ts'
 import { registryCounts, repositoryCounts } from './usage.ts'
 
@@ -26,6 +27,8 @@ export interface CheckOptions {
   /** Looks at sizes only, and reads no blob. */
   readonly quick?: boolean
   readonly repair?: boolean
+  /** Goes on where the store is not known to be the right one and has none of the blobs: they are lost then. */
+  readonly acceptLoss?: boolean
   /** Unfinished uploads that are younger are nobody's business. */
   readonly uploadExpiryMs: number
   /** Called after each batch. */
@@ -54,12 +57,39 @@ const mostTries = 4
 
 export function createIntegrityChecker(db: Database, store: BlobStore, clock: Clock): IntegrityChecker {
   return {
-    async *check({ quick = false, repair = false, uploadExpiryMs, onProgress = () => undefined }) {
+    async *check({ quick = false, repair = false, acceptLoss = false, uploadExpiryMs, onProgress = () => undefined }) {
       const parts: Parts = { db, store, clock, quick, uploadExpiryMs }
+      const trouble = await lookAtStore(parts)
+      if (trouble !== undefined) {
+        const isLost = trouble.kind === 'absent store' && !acceptLoss
+        const finding = !repair || isLost ? findingOf(trouble, repair ? 'left' : 'found') : await mend(trouble)
+        if (finding !== 'changed') yield finding
+        if (isLost || trouble.kind === 'foreign store') return
+      }
       for (const one of checksOf(parts)) yield* carryOut(one, repair, onProgress)
     },
   }
 }
+
+/** Where it is not the right one, all else that would be found is wrong. */
+async function lookAtStore({ db, store }: Parts): Promise<Trouble | undefined> {
+  const { state, tenant } = await ownershipOf(db, store)
+  if (state === 'ours') return undefined
+  const trouble = { kind: storeTroubles[state], name: tenant, where: [], elsewhere: 0, detail: '', bytes: 0 }
+  if (state === 'foreign') return trouble
+  const repair = async () => {
+    await takeStore(db, store)
+    return { done: 'it is the store of this database' }
+  }
+  return { ...trouble, repair }
+}
+
+const storeTroubles = {
+  foreign: 'foreign store',
+  absent: 'absent store',
+  unmarked: 'unmarked store',
+  unknown: 'unmarked store',
+} as const
 
 /** Each goes by what those before it have repaired: what there is, then what it names, then what is noted about both. */
 const checksOf = (parts: Parts): Check[] => [

@@ -12,6 +12,22 @@ export interface Kind {
 const unavailable = 'counts it as not there, so that clients push it again'
 
 export const kinds = {
+  'foreign store': {
+    severity: 'problem',
+    meaning: 'it says that its blobs are those of another database; nothing else is looked at',
+  },
+  'absent store': {
+    severity: 'problem',
+    meaning:
+      'it does not say whose blobs it keeps, and has none that the database knows: is it the right place, and mounted? ' +
+      'Nothing else is looked at without --accept-loss',
+    repair: 'with --accept-loss makes it the store of this database, and goes on',
+  },
+  'unmarked store': {
+    severity: 'problem',
+    meaning: 'it does not say whose blobs it keeps, so that another database’s server could take it for its own',
+    repair: 'makes it the store of this database',
+  },
   'damaged blob': {
     severity: 'problem',
     meaning: 'the stored bytes are not what was pushed, and every pull of it fails',

@@ -7,11 +7,17 @@ import { readableBlobs } from './damage.ts'
 
 const mostWitnesses = 20
 
-/**
- * Looks for some of the blobs that were found right last. True where one of them is there, and where there are none to look
- * for. except: what is missing already.
- */
+/** True where one of the blobs that were found right last is there, and where there are none. except: what is missing already. */
 export async function isStoreThere(db: Database, store: BlobStore, except?: Digest): Promise<boolean> {
+  return (await findWitness(db, store, except)) !== 'missing'
+}
+
+/** Looks for some of the blobs that were found right last: whether one of them is there; `none` where there are none to look for. */
+export async function findWitness(
+  db: Database,
+  store: BlobStore,
+  except?: Digest,
+): Promise<'found' | 'missing' | 'none'> {
   const rows = await db.read((tables) =>
     readableBlobs(tables)
       .orderBy('scrubbed_at', 'desc')
@@ -21,6 +27,6 @@ export async function isStoreThere(db: Database, store: BlobStore, except?: Dige
       .execute(),
   )
   const witnesses = rows.filter(({ digest }) => digest !== except).slice(0, mostWitnesses)
-  for (const { digest, size } of witnesses) if ((await store.stat(storedDigest(digest)))?.size === size) return true
-  return witnesses.length === 0
+  for (const { digest, size } of witnesses) if ((await store.stat(storedDigest(digest)))?.size === size) return 'found'
+  return witnesses.length === 0 ? 'none' : 'missing'
 }
