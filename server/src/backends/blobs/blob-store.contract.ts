@@ -388,9 +388,11 @@ export function blobStoreContract(
       it('a deleted blob is gone, and may be pushed again', async () => {
         const bytes = someBytes(1_008)
         const digest = await aBlob(store, bytes)
+        assert.deepEqual(await readAll(store, digest), bytes)
         assert.equal(await store.delete(digest), true)
         assert.equal(await store.delete(digest), false)
         assert.equal(await store.stat(digest), undefined)
+        await assert.rejects(readAll(store, digest), isFaultOf('blobUnknown'))
         await aBlob(store, bytes)
         assert.deepEqual(await readAll(store, digest), bytes)
       })

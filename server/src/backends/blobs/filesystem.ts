@@ -54,6 +54,10 @@ const quicklyFreedBytes = 1024 * 1024
 /** Sessions whose hash is remembered between requests; for others the file is read once more at the end. */
 const rememberedHashes = 1024
 
+/** How long the system is trusted to know by heart where a blob is that was opened, and of how many. */
+const recentMs = 10_000
+const rememberedOpens = 1024
+
 /** Makes the folder when it is not there, for its owner only. */
 export async function openFilesystemBlobStore({ folder }: { readonly folder: string }): Promise<BlobStore> {
   const root = resolve(folder)
@@ -79,6 +83,7 @@ class FilesystemBlobStore implements BlobStore {
   readonly #readBuffers = new LentBuffers(this.#buffers, new BufferPool(crowdBufferBytes, keptBuffers), mostLentBuffers)
   readonly #gates = new SessionGates()
   readonly #hashes = new BoundedCache<string, KnownHash>(rememberedHashes)
+  readonly #openedAt = new BoundedCache<Digest, number>(rememberedOpens)
   readonly #durableFolders = new Map<string, Promise<void>>()
   /** Files without a name, whose space is given back when they are closed. */
   readonly #nameless: Descriptor[] = []
@@ -101,7 +106,7 @@ class FilesystemBlobStore implements BlobStore {
   }
 
   async #openBlob(digest: Digest, range: ByteRange | undefined): Promise<FileSlice> {
-    const file = await openFile(this.#blobPath(digest), 'r').catch((error: unknown) => {
+    const file = await this.#openBlobFile(digest).catch((error: unknown) => {
       throw isMissing(error) ? new Fault('blobUnknown', { digest }) : error
     })
     try {
@@ -113,6 +118,16 @@ class FilesystemBlobStore implements BlobStore {
       closeFile(file)
       throw error
     }
+  }
+
+  /** One that many pull at the same time is found without a trip through the thread pool. */
+  async #openBlobFile(digest: Digest): Promise<Descriptor> {
+    const path = this.#blobPath(digest)
+    const now = performance.now()
+    const isRecent = now - (this.#openedAt.get(digest) ?? Number.NEGATIVE_INFINITY) < recentMs
+    const file = isRecent ? openRecent(path, 'r') : await openFile(path, 'r')
+    this.#openedAt.set(digest, now)
+    return file
   }
 
   /** The file comes with the first bytes. */

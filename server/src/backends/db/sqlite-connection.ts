@@ -6,6 +6,7 @@ import { BoundedCache } from '../../base/bounded-cache.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault } from '../../base/fault.ts'
 import { diskFull } from '../disk-full.ts'
+import { KnownAnswers } from './known-answers.ts'
 import { sqliteCodeOf, sqliteCodes } from './sqlite-errors.ts'
 
 const lockedLimitMs = 30_000
@@ -14,6 +15,7 @@ const longestPauseMs = 20
 const statementLimit = 256
 
 interface Statement {
+  readonly number: number
   readonly prepared: StatementSync
   /** Empty for a statement that gives back no rows. */
   readonly columns: readonly string[]
@@ -28,11 +30,14 @@ export class SqliteConnection implements DatabaseConnection {
   readonly #sqlite: DatabaseSync
   readonly #clock: Clock
   readonly #statements = new BoundedCache<string, Statement>(statementLimit)
+  #statementsMade = 0
   readonly #begin: StatementSync
   readonly #commit: StatementSync
+  readonly #dataVersion: StatementSync
   readonly #sharesSnapshots: boolean
   /** Whether `select` has a transaction open. */
   #snapshot = false
+  readonly #answers = new KnownAnswers()
 
   /** sharesSnapshots: for a connection that only reads. */
   constructor(file: string, clock: Clock, { sharesSnapshots = false } = {}) {
@@ -41,6 +46,7 @@ export class SqliteConnection implements DatabaseConnection {
     this.#clock = clock
     this.#begin = this.#sqlite.prepare('BEGIN')
     this.#commit = this.#sqlite.prepare('COMMIT')
+    this.#dataVersion = this.#sqlite.prepare('PRAGMA data_version')
   }
 
   get inTransaction(): boolean {
@@ -59,13 +65,16 @@ export class SqliteConnection implements DatabaseConnection {
   /**
    * A query that gives back rows, with values in place of its own parameters, outside any transaction. Queries of one turn of the
    * event loop share one snapshot, because taking and leaving one costs more than most queries do. Nobody can tell: whoever
-   * asks after an answer of ours asks in a later turn, and `endSnapshot` is called after this process's own commits.
+   * asks after an answer of ours asks in a later turn, and `endSnapshot` is called after this process's own commits. Nor is
+   * a question put to SQLite twice while no process commits anything.
    */
   async select<R>({ sql }: CompiledQuery, values: readonly unknown[]): Promise<R[]> {
     const run = () => {
-      const { prepared, columns } = this.#statement(sql)
-      if (this.#sharesSnapshots && !this.#snapshot) this.#beginSnapshot()
-      return rowsOf(prepared.all(...(values as SQLInputValue[])), columns) as R[]
+      const { number, prepared, columns } = this.#statement(sql)
+      const ask = () => rowsOf(prepared.all(...(values as SQLInputValue[])), columns)
+      if (!this.#sharesSnapshots) return ask() as R[]
+      if (!this.#snapshot) this.#beginSnapshot()
+      return this.#answers.get(number, values, ask) as R[]
     }
     try {
       return run()
@@ -80,6 +89,7 @@ export class SqliteConnection implements DatabaseConnection {
     this.#begin.run()
     this.#snapshot = true
     setImmediate(this.#endSnapshot)
+    this.#answers.areOf(this.#dataVersion.get()?.data_version)
   }
 
   /** The next `select` sees what is committed by then. */
@@ -124,7 +134,8 @@ export class SqliteConnection implements DatabaseConnection {
     if (known) return known
     const prepared = this.#sqlite.prepare(sql)
     prepared.setReturnArrays(true)
-    const statement = { prepared, columns: prepared.columns().map((column) => column.name) }
+    const columns = prepared.columns().map((column) => column.name)
+    const statement = { number: this.#statementsMade++, prepared, columns }
     this.#statements.set(sql, statement)
     return statement
   }

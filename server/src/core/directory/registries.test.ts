@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { afterEach, beforeEach, describe, test } from 'node:test'
 import { testSettings } from '../../../test/app.ts'
 import { openTestDatabase } from '../../../test/database.ts'
@@ -74,7 +74,8 @@ describe('registries', () => {
     const [first, second] = await registries.listPasswords('berth')
     const fresh = await registries.regeneratePassword('berth', 'password2')
     assert.notEqual(fresh, second?.value)
-    assert.deepEqual(await registries.listPasswords('berth'), [first, { name: 'password2', value: fresh }])
+    const digest = hash('sha256', fresh ?? '', 'buffer')
+    assert.deepEqual(await registries.listPasswords('berth'), [first, { name: 'password2', value: fresh, digest }])
     assert.equal(await registries.regeneratePassword('none', 'password'), undefined)
   })
 

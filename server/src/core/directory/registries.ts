@@ -1,5 +1,5 @@
 /** Registries themselves: their switches and the admin user's passwords. */
-import { randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import type { Database } from '../../backends/db/database.ts'
 import { fixedQuery } from '../../backends/db/fixed-query.ts'
 import type { RegistryPasswordsTable } from '../../backends/db/tables/registry-passwords.ts'
@@ -23,6 +23,13 @@ export interface RegistryRecord extends RegistrySettings {
   readonly name: string
 }
 
+export interface Password {
+  readonly name: PasswordName
+  readonly value: string
+  /** SHA-256 of it, to compare with: equally long for every guess. */
+  readonly digest: Buffer
+}
+
 export interface Registries {
   /** name: lower case. */
   findRegistry(name: string): Promise<RegistryRecord | undefined>
@@ -32,7 +39,7 @@ export interface Registries {
   /** Effective for every request that begins after it resolves; false when there is no such registry. */
   updateRegistry(name: string, changes: Partial<RegistrySettings>): Promise<boolean>
   /** The admin user's passwords, `password` first; empty when there is no such registry. */
-  listPasswords(name: string): Promise<{ readonly name: PasswordName; readonly value: string }[]>
+  listPasswords(name: string): Promise<Password[]>
   /** Replaces one password; the other stays good. Undefined when there is no such registry. */
   regeneratePassword(name: string, password: PasswordName): Promise<string | undefined>
 }
@@ -62,14 +69,17 @@ export function createRegistries(db: Database, sealer: Sealer, clock: Clock): Re
     sealer.seal(value, context(registryId, name))
 
   /** What was read is kept by its row and sealed form: a password that was replaced has another one. */
-  const known = new BoundedCache<string, string>(rememberedPasswords)
+  const known = new BoundedCache<string, Password>(rememberedPasswords)
 
-  function opened({ registry_id, name, sealed }: PasswordRow): string {
+  function opened({ registry_id, name, sealed }: PasswordRow): Password {
     const owner = context(registry_id, name)
     const key = `${owner} ${Buffer.from(sealed).toString('latin1')}`
-    const value = known.get(key) ?? sealer.open(sealed, owner)
-    known.set(key, value)
-    return value
+    const remembered = known.get(key)
+    if (remembered !== undefined) return remembered
+    const value = sealer.open(sealed, owner)
+    const password = { name, value, digest: hash('sha256', value, 'buffer') }
+    known.set(key, password)
+    return password
   }
 
   async function findRegistry(name: string): Promise<RegistryRecord | undefined> {
@@ -121,7 +131,7 @@ export function createRegistries(db: Database, sealer: Sealer, clock: Clock): Re
 
     async listPasswords(name) {
       const rows = await db.select(passwordsOf, { name })
-      return rows.map((row) => ({ name: row.name, value: opened(row) }))
+      return rows.map(opened)
     },
 
     async regeneratePassword(name, password) {
