@@ -26,13 +26,13 @@ import {
   syncFile,
   truncateFile,
 } from '../../base/descriptor.ts'
+import { faultOfDisk } from '../../base/disk-full.ts'
 import { ensureFolder } from '../../base/ensure-folder.ts'
 import { Fault } from '../../base/fault.ts'
 import type { FileSlice } from '../../base/file-bytes.ts'
 import { LentBuffers } from '../../base/lent-buffers.ts'
 import { syncFolder } from '../../base/sync-folder.ts'
 import { writeWhole } from '../../base/write-once.ts'
-import { faultOfDisk } from '../disk-full.ts'
 import { BlobReader } from './blob-reader.ts'
 import type { BlobStat, BlobStore, ByteRange, StoredSession } from './blob-store.ts'
 import { SessionGates } from './session-gate.ts'

@@ -1,7 +1,7 @@
 /** What went wrong, by the codes of PostgreSQL and of the network; PostgreSQL documentation, "Error Codes". */
 import pg from 'pg'
+import { diskFull } from '../../base/disk-full.ts'
 import { Fault } from '../../base/fault.ts'
-import { diskFull } from '../disk-full.ts'
 
 /** The server's own error code, five characters; undefined for errors of ours and of the network. */
 export function codeOf(error: unknown): string | undefined {

@@ -2,8 +2,8 @@
 import { open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { backup, DatabaseSync } from 'node:sqlite'
+import { diskFull } from '../../base/disk-full.ts'
 import { syncFolder } from '../../base/sync-folder.ts'
-import { diskFull } from '../disk-full.ts'
 import { sqliteCodeOf, sqliteCodes } from './sqlite-errors.ts'
 
 /** The message names the file. */

@@ -1,5 +1,5 @@
 /** Telling a full disk from a bug: it passes once somebody makes room. */
-import { Fault } from '../base/fault.ts'
+import { Fault } from './fault.ts'
 
 const fullCodes = new Set<unknown>(['ENOSPC', 'EDQUOT'])
 
