@@ -32,6 +32,11 @@ const replaceAfterMs = 500
  * as much holds what a worker makes in some ten milliseconds.
  */
 const memoryFlags = ['--max-semi-space-size=8']
+/**
+ * glibc would let each of a worker's ten threads have a heap of its own, and what one has freed is of no use to the others:
+ * 5,000 connections that came and went left some 10 MiB more behind. mallopt(3)
+ */
+const memoryEnvironment = { MALLOC_ARENA_MAX: '2', ...process.env }
 
 export function forkWorkers(count: number): WaitingWorkers {
   // Every worker accepts for itself. Handed over by the first process, a connection can be lost with a dying worker.
@@ -41,7 +46,7 @@ export function forkWorkers(count: number): WaitingWorkers {
     args: [],
     execArgv: [...process.execArgv, ...memoryFlags],
   })
-  const waiting = Array.from({ length: count }, () => cluster.fork())
+  const waiting = Array.from({ length: count }, () => cluster.fork(memoryEnvironment))
   return {
     serve: (config, log) => serve(waiting, config, log),
     dismiss: killAll,
@@ -71,7 +76,9 @@ async function serve(waiting: readonly Worker[], config: Config, log: FlushedLog
         log.error({ worker: worker.process.pid, code, signal }, 'a worker ended; starting another')
         setTimeout(() => {
           if (draining) return
-          begin(cluster.fork()).catch((error: unknown) => log.error({ err: error }, 'a worker could not be replaced'))
+          begin(cluster.fork(memoryEnvironment)).catch((error: unknown) =>
+            log.error({ err: error }, 'a worker could not be replaced'),
+          )
         }, replaceAfterMs)
       })
     })
