@@ -10,7 +10,8 @@ import { KnownAnswers } from './known-answers.ts'
 import { sqliteCodeOf, sqliteCodes } from './sqlite-errors.ts'
 
 const lockedLimitMs = 30_000
-const longestPauseMs = 20
+/** A process asks for itself alone, in turns, so that to ask often costs little; a push meets some nine locks. */
+const longestPauseMs = 3
 /** Queries come from a fixed set of functions; lists of values of changing length are what makes it grow. */
 const statementLimit = 256
 
