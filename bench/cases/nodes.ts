@@ -1,7 +1,7 @@
 /** Several Berths on one PostgreSQL: how much of a manifest read is the database's work. Each with one worker. */
 import { readdirSync, readlinkSync } from 'node:fs'
-import { mkdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, rm, symlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { processesOfGroup, processorSecondsOf } from '../../campaigns/program.ts'
 import { freePort } from '../../server/test/free-port.ts'
 import { type OwnPostgres, onPostgres, postgresSkip, startPostgres } from '../../server/test/postgres.ts'
@@ -54,10 +54,12 @@ async function experiment(registry: Registry, { berth: source }: Options, round:
   await mkdir(own)
   await using postgres = await startPostgres()
   const environment = { BERTH_DATABASE: postgres.urlOf('postgres'), BERTH_SECRET_KEY: join(own, 'secret.key') }
-  const first = await openBerth(registry.kind, { source, workers: 1, environment }, join(own, 'node-0'))
+  const folders = Array.from({ length: nodes }, (_, index) => join(own, `node-${index}`))
+  await shareBlobs(folders)
+  const first = await openBerth(registry.kind, { source, workers: 1, environment }, folders[0]!)
   const ports = await Promise.all(Array.from({ length: nodes - 1 }, () => freePort()))
   const others = ports.map((port, index) =>
-    berthProcess(port, { source, workers: 1, environment }, join(own, `node-${index + 1}`)),
+    berthProcess(port, { source, workers: 1, environment }, folders[index + 1]!),
   )
   try {
     await first.start()
@@ -88,6 +90,16 @@ async function experiment(registry: Registry, { berth: source }: Options, round:
   } finally {
     await Promise.all([first, ...others].map((node) => node.stop()))
     await rm(own, { recursive: true, force: true })
+  }
+}
+
+/** As on a file system that all machines have mounted. */
+async function shareBlobs(folders: readonly string[]): Promise<void> {
+  const [first, ...others] = folders.map((folder) => join(folder, 'blobs'))
+  await mkdir(first!, { recursive: true, mode: 0o700 })
+  for (const blobs of others) {
+    await mkdir(dirname(blobs), { mode: 0o700 })
+    await symlink(first!, blobs)
   }
 }
 
