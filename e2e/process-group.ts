@@ -82,7 +82,10 @@ export function startProcessGroup(
     async ready(check, withinSeconds) {
       const deadline = performance.now() + withinSeconds * 1000
       while (!(await check())) {
-        if (!running.has(child)) throw new Error(`${command} ended with ${await exited} before it was ready:\n${log}`)
+        if (!running.has(child)) {
+          killGroup(child)
+          throw new Error(`${command} ended with ${await exited} before it was ready:\n${log}`)
+        }
         if (performance.now() > deadline) {
           await kill()
           throw new Error(`${command} did not get ready within ${withinSeconds} s:\n${log}`)

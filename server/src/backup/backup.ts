@@ -116,7 +116,7 @@ async function copyAll(
   })
   return withDatabase(file, async (db) => {
     const tenantId = await tenantOf(db, target)
-    await to.setOwner(tenantId)
+    if (from !== undefined) await to.setOwner(tenantId)
     // Their bytes are not copied: a client that comes back to one begins it anew.
     await db.write((tables) => tables.deleteFrom('upload_sessions').execute())
     const copied = await copyLinkedBlobs(db, from, to, { verify, onProgress })

@@ -183,8 +183,9 @@ async function prepareContentsOf(db: Database, config: Config, { bootstrapFile, 
   const signingKey = createSigningKeys(db, sealer, systemClock).getSigningKey()
   handledLater(signingKey)
   const founded = await foundFirstTenant(db, registries, systemClock, async (founding) => {
+    const bootstrap = bootstrapOf(founding, await addresses)
     await takeNewStore(store, founding.tenantId, config)
-    await writeBootstrap(bootstrapFile, bootstrapOf(founding, await addresses))
+    await writeBootstrap(bootstrapFile, bootstrap)
   })
   await dropForeignBootstrap(db, bootstrapFile, notices)
   const bootstrap = await refreshBootstrap(bootstrapFile, registries, await addresses)
@@ -233,10 +234,9 @@ async function requireStore(db: Database, store: BlobStore, { db: named, blobs }
 
 /** At the founding, before anything is kept. A start that died here leaves an owner that was never founded, and no blobs. */
 async function takeNewStore(store: BlobStore, tenantId: string, { blobs }: Config): Promise<void> {
-  if ((await store.owner()) !== undefined) {
-    for await (const digest of store.list()) {
-      throw new StartError(`cannot start: ${placeOfBlobs(blobs)} keeps the blobs of another database (${digest})`)
-    }
+  for await (const digest of store.list()) {
+    const place = placeOfBlobs(blobs)
+    throw new StartError(`cannot start: ${place} keeps the blobs of another database (${digest}), and this one is new`)
   }
   await store.setOwner(tenantId)
 }
