@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { suite, test } from 'node:test'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { MemoryWatch } from './memory-watch.ts'
 import type { Registry, RegistryKind } from './peers/registry.ts'
 
@@ -28,6 +30,9 @@ suite('MemoryWatch', { skip }, () => {
       const small = watch.mostOf(kind)
       child.stdin.write('take')
       await once(child.stdout, 'data')
+      // So that it does not grow by a page between two looks.
+      child.kill('SIGSTOP')
+      while (!/^State:\tT/m.test(readFileSync(`/proc/${child.pid}/status`, 'utf8'))) await nextTurn()
       watch.look(registry, 'large')
       watch.look(registry, 'the same')
       const large = watch.mostOf(kind)
