@@ -1,6 +1,7 @@
 /** Programs that run beside a test: started as the head of their own process group, and never left behind. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
+import { basename } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 
 export interface ProcessGroup extends AsyncDisposable {
@@ -31,13 +32,15 @@ export function startProcessGroup(
   env: Readonly<Record<string, string | undefined>>,
 ): ProcessGroup {
   endAllWithThisProcess()
+  // What is said of it may be kept, such as in the results of a benchmark, and is not about this machine.
+  const name = basename(command)
   const child = spawn(command, argumentList, { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
   let log = ''
   const written = { stdout: '', stderr: '' }
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name].setEncoding('utf8').on('data', (text: string) => {
+  for (const stream of ['stdout', 'stderr'] as const) {
+    child[stream].setEncoding('utf8').on('data', (text: string) => {
       log = (log + text).slice(-logCharacters)
-      written[name] = (written[name] + text).slice(-logCharacters)
+      written[stream] = (written[stream] + text).slice(-logCharacters)
     })
   }
   running.add(child)
@@ -65,7 +68,7 @@ export function startProcessGroup(
   }
   return {
     get pid() {
-      if (child.pid === undefined) throw new Error(`${command} did not start: ${log}`)
+      if (child.pid === undefined) throw new Error(`${name} did not start: ${log}`)
       return child.pid
     },
     get log() {
@@ -82,13 +85,13 @@ export function startProcessGroup(
     async ready(check, withinSeconds) {
       const deadline = performance.now() + withinSeconds * 1000
       while (!(await check())) {
-        if (!running.has(child)) {
-          killGroup(child)
-          throw new Error(`${command} ended with ${await exited} before it was ready:\n${log}`)
-        }
-        if (performance.now() > deadline) {
+        const isOver = !running.has(child)
+        if (isOver || performance.now() > deadline) {
           await kill()
-          throw new Error(`${command} did not get ready within ${withinSeconds} s:\n${log}`)
+          const what = isOver
+            ? `ended with ${await exited} before it was ready`
+            : `did not get ready within ${withinSeconds} s`
+          throw new Error(`${name} ${what}:\n${log}`)
         }
         await pause(20)
       }
