@@ -155,17 +155,20 @@ async function mustSucceed(pusher: Pusher, moment: string): Promise<void> {
 
 /** Also when there is no room: then it is as good as ever for pulls. */
 async function verifyAfterRestart(program: Program, disk: SmallDisk, kept: Kept): Promise<void> {
-  for (const room of ['full', 'with room again']) {
-    if (room === 'full') disk.fill(0)
-    else disk.makeRoom()
-    const exit = await program.terminate()
-    if (exit !== 0) kept.problems.push(`SIGTERM gave ${exit}, ${room}`)
-    await program.start()
-    const client = createClient(program.port, basic(program.username, program.password))
-    await verifyKept(client, kept, `after a restart, ${room}`)
-    client.close()
-  }
+  disk.fill(0)
+  await restart(program, kept, 'full')
+  disk.makeRoom()
+  await restart(program, kept, 'with room again')
   await program.terminate()
+}
+
+async function restart(program: Program, kept: Kept, room: string): Promise<void> {
+  const exit = await program.terminate()
+  if (exit !== 0) kept.problems.push(`SIGTERM gave ${exit}, ${room}`)
+  await program.start()
+  const client = createClient(program.port, basic(program.username, program.password))
+  await verifyKept(client, kept, `after a restart, ${room}`)
+  client.close()
 }
 
 /** What was refused may leave nothing that takes room. */

@@ -69,6 +69,7 @@ export async function backUp(options: BackupOptions): Promise<BackupReport> {
   }
   await mirrorSmallFiles(config.dataFolder, folder, { database: databaseFile, withSecrets })
 
+  if (stores.from !== undefined) await stores.to.setOwner(copy.tenantId)
   const file = join(folder, databaseFile)
   await replaceSqlite(file, copy.file)
   const removed = await withDatabase(file, (db) => removeUnlinkedBlobs(db, stores.to))
@@ -116,7 +117,6 @@ async function copyAll(
   })
   return withDatabase(file, async (db) => {
     const tenantId = await tenantOf(db, target)
-    if (from !== undefined) await to.setOwner(tenantId)
     // Their bytes are not copied: a client that comes back to one begins it anew.
     await db.write((tables) => tables.deleteFrom('upload_sessions').execute())
     const copied = await copyLinkedBlobs(db, from, to, { verify, onProgress })

@@ -78,8 +78,7 @@ async function rememberStart(config: Config, notices: string[]): Promise<void> {
   try {
     await writeLastStart(config)
   } catch (error) {
-    const isFull = isFault(faultOfDisk(error), 'unavailable')
-    if (!isFull) throw error
+    if (!isFault(faultOfDisk(error), 'unavailable')) throw error
     const file = lastStartFile(config.dataFolder)
     notices.push(`The disk is full: pushes are refused, and ${file}, which commands go by, is not written anew.`)
   }
@@ -216,7 +215,8 @@ async function requireStore(db: Database, store: BlobStore, { db: named, blobs }
   if (state === 'foreign') {
     throw new StartError(`cannot start: ${place} keeps the blobs of another database than ${nameOf(named)} (${tenant})`)
   }
-  if (state === 'absent' || !(await isStoreThere(db, store))) {
+  const isGone = state === 'ours' ? !(await isStoreThere(db, store)) : state === 'absent'
+  if (isGone) {
     throw new StartError(
       `cannot start: ${place} has none of the blobs that ${nameOf(named)} was last known to have: is it the right place, and mounted? ` +
         'If they are lost, `berth fsck --repair --accept-loss` counts them as not there',

@@ -35,14 +35,14 @@ export class SqliteConnection implements DatabaseConnection {
   readonly #begin: StatementSync
   readonly #commit: StatementSync
   readonly #dataVersion: StatementSync
-  readonly #sharesSnapshots: boolean
   /** Whether `select` has a transaction open. */
   #snapshot = false
-  readonly #answers = new KnownAnswers()
+  /** Of a connection that shares snapshots. */
+  readonly #answers: KnownAnswers | undefined
 
   /** sharesSnapshots: for a connection that only reads. */
   constructor(file: string, clock: Clock, { sharesSnapshots = false } = {}) {
-    this.#sharesSnapshots = sharesSnapshots
+    this.#answers = sharesSnapshots ? new KnownAnswers() : undefined
     this.#sqlite = new DatabaseSync(file, { timeout: 0, enableForeignKeyConstraints: true })
     this.#clock = clock
     this.#begin = this.#sqlite.prepare('BEGIN')
@@ -73,9 +73,10 @@ export class SqliteConnection implements DatabaseConnection {
     const run = () => {
       const { number, prepared, columns } = this.#statement(sql)
       const ask = () => rowsOf(prepared.all(...(values as SQLInputValue[])), columns)
-      if (!this.#sharesSnapshots) return ask() as R[]
-      if (!this.#snapshot) this.#beginSnapshot()
-      return this.#answers.get(number, values, ask) as R[]
+      const answers = this.#answers
+      if (answers === undefined) return ask() as R[]
+      if (!this.#snapshot) this.#beginSnapshot(answers)
+      return answers.get(number, values, ask) as R[]
     }
     try {
       return run()
@@ -86,11 +87,11 @@ export class SqliteConnection implements DatabaseConnection {
     }
   }
 
-  #beginSnapshot(): void {
+  #beginSnapshot(answers: KnownAnswers): void {
     this.#begin.run()
     this.#snapshot = true
     setImmediate(this.#endSnapshot)
-    this.#answers.areOf(this.#dataVersion.get()?.data_version)
+    answers.areOf(this.#dataVersion.get()?.data_version)
   }
 
   /** The next `select` sees what is committed by then. */

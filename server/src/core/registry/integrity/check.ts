@@ -59,24 +59,23 @@ export function createIntegrityChecker(db: Database, store: BlobStore, clock: Cl
   return {
     async *check({ quick = false, repair = false, acceptLoss = false, uploadExpiryMs, onProgress = () => undefined }) {
       const parts: Parts = { db, store, clock, quick, uploadExpiryMs }
-      const trouble = await lookAtStore(parts)
+      const trouble = await lookAtStore(parts, acceptLoss)
       if (trouble !== undefined) {
-        const isLost = trouble.kind === 'absent store' && !acceptLoss
-        const finding = !repair || isLost ? findingOf(trouble, repair ? 'left' : 'found') : await mend(trouble)
+        const finding = repair ? await mend(trouble) : findingOf(trouble, 'found')
         if (finding !== 'changed') yield finding
-        if (isLost || trouble.kind === 'foreign store') return
+        if (trouble.repair === undefined) return
       }
       for (const one of checksOf(parts)) yield* carryOut(one, repair, onProgress)
     },
   }
 }
 
-/** Where it is not the right one, all else that would be found is wrong. */
-async function lookAtStore({ db, store }: Parts): Promise<Trouble | undefined> {
+/** Without a repair where it is not the right one, as far as anybody can tell: all else that would be found is wrong then. */
+async function lookAtStore({ db, store }: Parts, acceptLoss: boolean): Promise<Trouble | undefined> {
   const { state, tenant } = await ownershipOf(db, store)
   if (state === 'ours') return undefined
   const trouble = { kind: storeTroubles[state], name: tenant, where: [], elsewhere: 0, detail: '', bytes: 0 }
-  if (state === 'foreign') return trouble
+  if (state === 'foreign' || (state === 'absent' && !acceptLoss)) return trouble
   const repair = async () => {
     await takeStore(db, store)
     return { done: 'it is the store of this database' }

@@ -1,5 +1,4 @@
 /** What a check says, and the shape of one check. */
-
 import type { BlobStore } from '../../../backends/blobs/blob-store.ts'
 import type { Database } from '../../../backends/db/database.ts'
 import type { Clock } from '../../../base/clock.ts'

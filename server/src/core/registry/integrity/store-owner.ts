@@ -7,16 +7,12 @@ import type { Database } from '../../../backends/db/database.ts'
 import { findWitness } from './store-witness.ts'
 
 export interface Ownership {
-  readonly state: /** It says so, or nothing has been founded that could own it. */
-    | 'ours'
-    /** It says whose it is: of no tenant of this database. */
-    | 'foreign'
-    /** It does not say whose it is, but has blobs that the database knows. */
-    | 'unmarked'
-    /** It does not say, and has none of the blobs that were found right last. */
-    | 'absent'
-    /** It does not say, and the database knows no blobs by which to tell. */
-    | 'unknown'
+  /**
+   * `ours`: it says so, or nothing has been founded that could own it. `foreign`: it says whose it is, of no tenant of this
+   * database. The others do not say: `unmarked` has blobs that the database knows, `absent` has none of those that were found
+   * right last, and of an `unknown` one the database knows no blobs by which to tell.
+   */
+  readonly state: 'ours' | 'foreign' | 'unmarked' | 'absent' | 'unknown'
   /** Whose it is or should be: the id of a tenant; empty where there is none. */
   readonly tenant: string
 }
