@@ -35,7 +35,6 @@ let target: TestStore
 beforeEach(async () => {
   source = await openFolderStore(undefined, template)
   target = await openFolderStore()
-  await source.blobs.setOwner('the-tenant')
 })
 afterEach(async () => {
   await source[Symbol.asyncDispose]()
@@ -63,7 +62,11 @@ async function expectedRows(): Promise<Record<string, unknown[]>> {
 
 async function assertMoved(): Promise<void> {
   assert.deepEqual(await rowsOf(target), await expectedRows())
-  assert.equal(await target.blobs.owner(), 'the-tenant')
+  const { tenants } = await rowsOf(source)
+  assert.deepEqual(
+    [await target.blobs.owner()],
+    tenants?.map(({ id }) => id),
+  )
   const digests = await Array.fromAsync(target.blobs.list())
   const { blobs = [] } = await rowsOf(target)
   const whole = blobs.filter((row) => row.damaged_at === null)
@@ -433,6 +436,12 @@ suite('migrate, to a place that is taken', () => {
     await assert.rejects(move({}, { ...target, db: other.db }), said(/holds something already/))
     await assert.rejects(move({}, { ...target, blobs: other.blobs }), said(/holds blobs already/))
     assert.equal(await findMove(source.db), undefined)
+  })
+
+  test('by a server that has nothing yet but its word there › refused', async () => {
+    await target.blobs.setOwner('another')
+    await assert.rejects(move(), said(/is the store of another database \(another\)/))
+    assert.deepEqual([await target.blobs.owner(), await findMove(source.db)], ['another', undefined])
   })
 
   test('by what another move has left › refused', async () => {

@@ -12,6 +12,7 @@
  */
 import { sql } from 'kysely'
 import type { Clock } from '../../base/clock.ts'
+import { ownershipOf, takeStore } from '../registry/integrity/store-owner.ts'
 import { bodyColumns } from './copy-manifests.ts'
 import { arrive, type HoldLimits, haveOneStore, type Place, takeHold } from './hold.ts'
 import { MigrationError } from './migration-error.ts'
@@ -56,18 +57,18 @@ const usualLimits: MigrationLimits = { leaseMs: 30_000, renewMs: 5_000, rounds: 
  */
 export async function migrate(options: MigrationOptions): Promise<Moved | undefined> {
   if (await completeEarlier(options)) return undefined
-  await checkStore(options)
+  const oneStore = haveOneStore(options.from, options.to)
+  if (!oneStore) await checkStore(options)
   const limits = { ...usualLimits, ...options.limits }
   const { source, target, from, to, clock, signal, onWaiting = () => undefined } = options
   const hold = await takeHold({ source: source.db, target: target.db, from, to, clock, signal, limits, onWaiting })
   try {
-    const oneStore = haveOneStore(from, to)
+    if (!oneStore) await takeStore(source.db, target.blobs)
     const tables = await tablesOf(source, target, oneStore)
     const run = new Run({ ...options, oneStore, hold, tables })
     for (let round = 1; round <= limits.rounds; round++) {
       if (isLittle(await run.copy({ round }))) break
     }
-    if (!oneStore) await takeOver(source, target)
     const frozenAt = performance.now()
     await hold.freeze()
     const contents = await run.complete().catch(async (error: unknown) => {
@@ -82,12 +83,6 @@ export async function migrate(options: MigrationOptions): Promise<Moved | undefi
   }
 }
 
-/** The blobs are the same tenants', wherever they are. */
-async function takeOver(source: Side, target: Side): Promise<void> {
-  const owner = await source.blobs.owner()
-  if (owner !== undefined) await target.blobs.setOwner(owner)
-}
-
 /** Whether the source had moved before, also where the end was cut short. */
 async function completeEarlier({ source, target }: MigrationOptions): Promise<boolean> {
   const move = await findMove(source.db)
@@ -98,10 +93,11 @@ async function completeEarlier({ source, target }: MigrationOptions): Promise<bo
   return true
 }
 
-/** Blobs that another store has left would stay for ever. */
-async function checkStore(options: MigrationOptions): Promise<void> {
-  const { source, target, from, to } = options
-  if (haveOneStore(from, to)) return
+/** Blobs that another store has left would stay for ever; and the next start of a server on it would find another's word there. */
+async function checkStore({ source, target, to }: MigrationOptions): Promise<void> {
+  const { state, tenant } = await ownershipOf(source.db, target.blobs)
+  if (state === 'foreign')
+    throw new MigrationError(`${to.blobs} is the store of another database (${tenant}): name another`)
   const [here, there] = [await findMove(source.db), await findMove(target.db)]
   if (here !== undefined && here.id === there?.id && there.blobs === to.blobs) return
   for await (const digest of target.blobs.list()) {
