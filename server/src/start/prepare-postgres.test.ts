@@ -118,10 +118,15 @@ suite('nodes on one PostgreSQL', { skip: postgresSkip, timeout: 60_000 }, () => 
     const elsewhere = await createTestDatabase()
     t.after(() => elsewhere.drop())
     const theirs = { database: elsewhere.url, 'secret-key': join(root, `shared-${++folders}.key`) }
-    const store = await openFilesystemBlobStore({ folder: blobs })
+    await refused(
+      aNode(theirs),
+      /^cannot start: .*blobs-\d+ is the store of another database \([0-9a-f-]{36}\), and this one is new/,
+    )
+    const left = `${blobs}-left`
+    const store = await openFilesystemBlobStore({ folder: left })
     await aBlob(store, Buffer.from('a layer'))
     await store.dispose()
-    await refused(aNode(theirs), /^cannot start: .*blobs-\d+ keeps the blobs of another database/)
+    await refused(aNode(theirs, left), /^cannot start: .*-left keeps the blobs of another database \(sha256:/)
     await prepared(t, aNode(theirs, `${blobs}-other`))
     const moved = aNode(theirs)
     await refused(

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { after, suite, type TestContext, test } from 'node:test'
 import type { Kysely } from 'kysely'
 import type { Tables } from '../backends/db/tables/index.ts'
-import { openDatabase } from '../backends/open.ts'
+import { openBlobStore, openDatabase } from '../backends/open.ts'
 import { systemClock } from '../base/clock.ts'
 import { sealerOf } from '../base/seal.ts'
 import type { Config } from '../config/config.ts'
@@ -101,7 +101,7 @@ suite('before the first request', () => {
     assert.equal(existsSync(second.bootstrapFile), false)
   })
 
-  test('a start that died after it wrote bootstrap.json and before it founded anything begins anew', async (t) => {
+  test('a start that died after it wrote bootstrap.json and marked the store, and before it founded anything begins anew', async (t) => {
     const config = aConfig()
     // What such a start has done: taken the folder, made the key, the registry and the file.
     const file = join(config.dataFolder, 'bootstrap.json')
@@ -116,16 +116,18 @@ suite('before the first request', () => {
     const registries = createRegistries(db, sealerOf((await keysOf(config)).seal), systemClock)
     const died = new Error('the power is out')
     const addresses = { scheme: 'http', domain: 'localhost', port: 1, caCertificate: '' } as const
+    const store = await openBlobStore(config.blobs)
     let announced = ''
     await assert.rejects(
       foundFirstTenant(db, registries, systemClock, async (founding) => {
         announced = founding.tenantId
         await writeBootstrap(file, bootstrapOf(founding, addresses))
+        await store.setOwner(announced)
         throw died
       }),
       died,
     )
-    await db.dispose()
+    await Promise.all([store.dispose(), db.dispose()])
     assert.deepEqual((await contentsOf(config)).tenants, [])
 
     const { bootstrap, firstStart } = await prepared(t, config)
@@ -133,6 +135,7 @@ suite('before the first request', () => {
     assert.notEqual(bootstrap?.tenantId, announced)
     const contents = await contentsOf(config)
     assert.deepEqual(contents.tenants, [bootstrap?.tenantId])
+    assert.equal(readFileSync(join(config.dataFolder, 'blobs', 'owner'), 'utf8'), `${bootstrap?.tenantId}\n`)
     assert.deepEqual(contents.clients, [bootstrap?.clientId])
     assert.deepEqual(contents.registries, ['berth'])
     assert.equal(contents.password, bootstrap?.registry.password)

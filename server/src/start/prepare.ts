@@ -183,8 +183,9 @@ async function prepareContentsOf(db: Database, config: Config, { bootstrapFile, 
   handledLater(signingKey)
   const founded = await foundFirstTenant(db, registries, systemClock, async (founding) => {
     const bootstrap = bootstrapOf(founding, await addresses)
-    await takeNewStore(store, founding.tenantId, config)
+    await requireNewStore(store, bootstrapFile, config)
     await writeBootstrap(bootstrapFile, bootstrap)
+    await store.setOwner(founding.tenantId)
   })
   await dropForeignBootstrap(db, bootstrapFile, notices)
   const bootstrap = await refreshBootstrap(bootstrapFile, registries, await addresses)
@@ -232,13 +233,19 @@ async function requireStore(db: Database, store: BlobStore, { db: named, blobs }
   if (state !== 'ours') await takeStore(db, store)
 }
 
-/** At the founding, before anything is kept. A start that died here leaves an owner that was never founded, and no blobs. */
-async function takeNewStore(store: BlobStore, tenantId: string, { blobs }: Config): Promise<void> {
+/** A start that died at the founding has left its word in the store, and the same in bootstrap.json. */
+async function requireNewStore(store: BlobStore, bootstrapFile: string, { blobs }: Config): Promise<void> {
+  const place = placeOfBlobs(blobs)
+  const owner = await store.owner()
+  if (owner !== undefined && owner !== (await naming(bootstrapFile, readBootstrap(bootstrapFile)))?.tenantId) {
+    throw new StartError(
+      `cannot start: ${place} is the store of another database (${owner}), and this one is new. ` +
+        'If that one is no more, remove `owner` there',
+    )
+  }
   for await (const digest of store.list()) {
-    const place = placeOfBlobs(blobs)
     throw new StartError(`cannot start: ${place} keeps the blobs of another database (${digest}), and this one is new`)
   }
-  await store.setOwner(tenantId)
 }
 
 /** Without it, a wrong key would show at the first login. */
