@@ -9,13 +9,11 @@ import { createHash, type Hash } from 'node:crypto'
 import { unlinkSync } from 'node:fs'
 import { mkdir, opendir, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { algorithmOf, type Digest, type DigestAlgorithm, hexOf, toDigest } from '@berth/oci'
 import { BoundedCache } from '../../base/bounded-cache.ts'
 import { BufferPool } from '../../base/buffer-pool.ts'
 import {
   closeFile,
-  closeInBackground,
   type Descriptor,
   type FileState,
   openFile,
@@ -35,6 +33,7 @@ import { syncFolder } from '../../base/sync-folder.ts'
 import { writeWhole } from '../../base/write-once.ts'
 import { BlobReader } from './blob-reader.ts'
 import type { BlobStat, BlobStore, ByteRange, StoredSession } from './blob-store.ts'
+import { DeletedFiles } from './deleted-files.ts'
 import { SessionGates } from './session-gate.ts'
 import { newSession, sessionPattern } from './session-id.ts'
 import { WriteBehind } from './write-behind.ts'
@@ -49,8 +48,6 @@ const mostLentBuffers = 16
 const crowdBufferBytes = 64 * 1024
 /** Blobs up to here are read in one go. */
 const smallBytes = 64 * 1024
-/** The space of files up to here is given back in less time than a trip through the thread pool takes. */
-const quicklyFreedBytes = 1024 * 1024
 /** Sessions whose hash is remembered between requests; for others the file is read once more at the end. */
 const rememberedHashes = 1024
 
@@ -85,9 +82,7 @@ class FilesystemBlobStore implements BlobStore {
   readonly #hashes = new BoundedCache<string, KnownHash>(rememberedHashes)
   readonly #openedAt = new BoundedCache<Digest, number>(rememberedOpens)
   readonly #durableFolders = new Map<string, Promise<void>>()
-  /** Files without a name, whose space is given back when they are closed. */
-  readonly #nameless: Descriptor[] = []
-  #freeing: Promise<void> = Promise.resolve()
+  readonly #deleted = new DeletedFiles()
 
   constructor(folder: string) {
     this.#folder = folder
@@ -299,7 +294,7 @@ class FilesystemBlobStore implements BlobStore {
     const path = this.#blobPath(digest)
     try {
       const file = openRecent(path, 'r')
-      this.#free(file)
+      this.#deleted.add(file)
       unlinkSync(path)
       return true
     } catch (error) {
@@ -308,27 +303,8 @@ class FilesystemBlobStore implements BlobStore {
     }
   }
 
-  async freed(): Promise<void> {
-    await this.#freeing
-  }
-
-  /** One file after the other, so that large ones do not keep the thread pool from those who wait for it. */
-  #free(file: Descriptor): void {
-    this.#nameless.push(file)
-    if (this.#nameless.length === 1) this.#freeing = this.#freeing.then(() => this.#closeNameless())
-  }
-
-  async #closeNameless(): Promise<void> {
-    // By then the transaction that they were deleted in has ended, on SQLite.
-    await nextTurn()
-    for (const file of this.#nameless.splice(0)) {
-      try {
-        if (sizeOfFile(file) <= quicklyFreedBytes) closeFile(file)
-        else await closeInBackground(file)
-      } catch {
-        // The descriptor is gone all the same, and nobody could do more about its space.
-      }
-    }
+  freed(): Promise<void> {
+    return this.#deleted.freed()
   }
 
   /** Earlier versions moved what they deleted to a folder, and perhaps did not come to remove it there. */
@@ -366,8 +342,8 @@ class FilesystemBlobStore implements BlobStore {
     })
   }
 
-  async dispose(): Promise<void> {
-    await this.#freeing
+  dispose(): Promise<void> {
+    return this.freed()
   }
 
   #ownerPath(): string {
