@@ -20,22 +20,30 @@ export type PacedWrite = <T>(fn: (tables: Kysely<Tables>) => Promise<T>, options
 /** What is late is made up for, but not more than that. */
 const mostBehindMs = 1_000
 
+/** Both in milliseconds; tests hand in one that does not take any. */
+export interface Stopwatch {
+  now(): number
+  pause(ms: number): Promise<unknown>
+}
+
+const realTime: Stopwatch = { now: () => performance.now(), pause }
+
 /**
  * Transactions at an even pace, one every so many milliseconds: not more often on a machine with room, nor much more seldom
  * on a busy one. Each leaves the database to the others for at least three times as long as it held it.
  */
-export function paced(db: Database, everyMs: number): PacedWrite {
-  let due = performance.now()
+export function paced(db: Pick<Database, 'write'>, everyMs: number, time: Stopwatch = realTime): PacedWrite {
+  let due = time.now()
   return async (fn, options) => {
-    let began = performance.now()
+    let began = time.now()
     const result = await db.write((tables) => {
       // Now, not before: it may have waited for the others.
-      began = performance.now()
+      began = time.now()
       return fn(tables)
     }, options)
-    const ended = performance.now()
+    const ended = time.now()
     due = Math.max(due + everyMs, ended - mostBehindMs)
-    await pause(Math.max(3 * (ended - began), due - ended))
+    await time.pause(Math.max(3 * (ended - began), due - ended))
     return result
   }
 }
