@@ -3,6 +3,7 @@ import type { Digest } from '@berth/oci'
 import type { BlobStore } from '../backends/blobs/blob-store.ts'
 import type { Database } from '../backends/db/database.ts'
 import { batches } from '../base/batches.ts'
+import { inParallel } from '../base/in-parallel.ts'
 import { type CopyOptions, copyBlob, type NamedBlob, type Outcome } from './copy-blobs.ts'
 
 export interface BlobCounts {
@@ -42,18 +43,14 @@ export async function copyLinkedBlobs(
   const counts = () => ({ blobs, bytes, copied, copiedBytes, seenBytes })
   if (from === undefined) return { counts: counts(), troubles }
   for await (const page of pagesOf(db)) {
-    const queue = page.values()
-    const worker = async () => {
-      for (const blob of queue) {
-        const outcome = await copyBlob(blob, from, to, { verify: verify || blob.damaged })
-        seenBytes += blob.size
-        if (outcome === 'copied') [copied, copiedBytes] = [copied + 1, copiedBytes + blob.size]
-        if (outcome !== 'copied' && outcome !== 'kept') troubles.push({ digest: blob.digest, trouble: outcome })
-        else if (blob.damaged) healed.push(blob.digest)
-        onProgress(counts())
-      }
-    }
-    await Promise.all(Array.from({ length: atOnce }, worker))
+    await inParallel(page, atOnce, async (blob) => {
+      const outcome = await copyBlob(blob, from, to, { verify: verify || blob.damaged })
+      seenBytes += blob.size
+      if (outcome === 'copied') [copied, copiedBytes] = [copied + 1, copiedBytes + blob.size]
+      if (outcome !== 'copied' && outcome !== 'kept') troubles.push({ digest: blob.digest, trouble: outcome })
+      else if (blob.damaged) healed.push(blob.digest)
+      onProgress(counts())
+    })
   }
   // Damaged where they came from, and whole here: from an earlier copy.
   for (const digests of batches(healed)) {
@@ -74,6 +71,7 @@ export async function removeUnlinkedBlobs(db: Database, store: BlobStore): Promi
     for (const digest of digests.filter((one) => !named.has(one))) {
       if (await store.delete(digest)) removed++
     }
+    await store.freed?.() // a file keeps its descriptor until then
   }
   return removed
 }

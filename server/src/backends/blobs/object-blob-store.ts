@@ -11,6 +11,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { algorithmOf, type Digest, type DigestAlgorithm, hexOf, toDigest } from '@berth/oci'
 import { BoundedCache } from '../../base/bounded-cache.ts'
 import { Fault } from '../../base/fault.ts'
+import { inParallel } from '../../base/in-parallel.ts'
 import type { AppendOptions, BlobStat, BlobStore, ByteRange, LinkOptions, StoredSession } from './blob-store.ts'
 import { ObjectReader } from './object-reader.ts'
 import { patient, RetryingObjects, type RetryPolicy, type StoreCall } from './object-retries.ts'
@@ -277,11 +278,7 @@ export class ObjectBlobStore implements BlobStore {
   }
 
   async #deleteAll(keys: readonly string[]): Promise<void> {
-    const left = keys.values()
-    const work = async () => {
-      for (const key of left) await this.#objects.delete(key)
-    }
-    await Promise.all(Array.from({ length: Math.min(parallelDeletes, keys.length) }, work))
+    await inParallel(keys, parallelDeletes, (key) => this.#objects.delete(key))
   }
 
   async delete(digest: Digest): Promise<boolean> {

@@ -1,4 +1,5 @@
 /** Making the pieces of a session one object under its final key, within the store wherever that allows it. */
+import { inParallel } from '../../base/in-parallel.ts'
 import type { RetryingObjects } from './object-retries.ts'
 import { lengthOf, type Piece } from './object-session.ts'
 import type { Multipart } from './object-store.ts'
@@ -83,7 +84,7 @@ async function writeParts(
   const { objects, prefix } = options
   const tags: string[] = []
   const numbered = plan.map((part, index) => ({ part, number: index + 1 }))
-  await inParallel(parallelCopies, numbered, async ({ part, number }) => {
+  await inParallel(numbered, parallelCopies, async ({ part, number }) => {
     if (part.kind !== 'copied') return
     const { piece, start, length } = part.extract
     const range = { start, end: start + length - 1 }
@@ -120,7 +121,7 @@ async function withBytes(
       next += extract.length
       return { extract, at }
     })
-    await inParallel(parallelReads, placed, async ({ extract, at }) => {
+    await inParallel(placed, parallelReads, async ({ extract, at }) => {
       let position = at
       for await (const chunk of await read(extract)) {
         buffer.set(chunk, position)
@@ -131,26 +132,4 @@ async function withBytes(
   } finally {
     buffers.give(buffer)
   }
-}
-
-/** Rejects with the first failure, after all that began has ended: nobody writes into memory that was given back. */
-async function inParallel<Item>(
-  most: number,
-  items: readonly Item[],
-  work: (item: Item) => Promise<void>,
-): Promise<void> {
-  const left = items.values()
-  let failed = false
-  const worker = async () => {
-    for (const item of left) {
-      if (failed) return
-      await work(item).catch((error: unknown) => {
-        failed = true
-        throw error
-      })
-    }
-  }
-  const outcomes = await Promise.allSettled(Array.from({ length: Math.min(most, items.length) }, worker))
-  const failure = outcomes.find((outcome) => outcome.status === 'rejected')
-  if (failure) throw failure.reason
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { rm, truncate, writeFile } from 'node:fs/promises'
+import { rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { suite, type TestContext, test } from 'node:test'
 import { at, once } from '../../../../test/core.ts'
 import { aBlob, anImage, type Content } from '../../../../test/images.ts'
@@ -128,6 +128,17 @@ suite('a blob', () => {
     assert.deepEqual(brief(findings), [`left unreadable blob: ${layer.digest} in berth/a, berth/b`])
     assert.equal(findings[0]?.detail, 'EACCES: read')
     assert.equal(await core.has('a', layer), true)
+  })
+
+  test('that cannot even be asked for › is told, also when only sizes are looked at', async () => {
+    await using core = await openWithImage()
+    await rm(core.fileOf(layer))
+    await symlink(core.fileOf(layer), core.fileOf(layer))
+    for (const quick of [true, false]) {
+      assert.deepEqual(brief(await core.check({ quick })), [
+        `found unreadable blob: ${layer.digest} in berth/a, berth/b`,
+      ])
+    }
   })
 
   test('that the disk has lost › is marked, as one whose bytes are wrong', async (t) => {

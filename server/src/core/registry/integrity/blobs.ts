@@ -1,11 +1,12 @@
 /** The rows of `blobs`: against the bytes in the store, and against the links. */
 import { type Digest, parseDigest } from '@berth/oci'
 import type { Database } from '../../../backends/db/database.ts'
+import { inParallel } from '../../../base/in-parallel.ts'
 import { timestamp } from '../../../base/timestamp.ts'
 import { isLinked } from '../links.ts'
 import { type BlobRow, type BlobState, damageOf, linkedFrom, lookAtBlob, markDamaged } from './damage.ts'
 import { examineBlob } from './examine-blob.ts'
-import { type Check, inParallel, type Parts, pages, type Repair, type Trouble, unlessRefused } from './finding.ts'
+import { type Check, type Parts, pages, type Repair, type Trouble, unlessRefused } from './finding.ts'
 
 const pageRows = 100
 /** How many blobs are read at once, and how many are only asked for. */
@@ -44,7 +45,8 @@ export function blobRows(parts: Parts): Check<string> {
 
   async function firstGlance(row: PageRow): Promise<{ suspect: boolean; read: number }> {
     const digest = parseDigest(row.digest)
-    const found = digest && (await store.stat(digest))
+    const found = digest && (await unlessRefused(store.stat(digest)))
+    if (found instanceof Error) return { suspect: true, read: 0 }
     const isExpectedToBeThere = row.damaged_at === null && row.unlinked_since === null
     const suspect = digest === undefined || (found === undefined ? isExpectedToBeThere : found.size !== row.size)
     return { suspect, read: 0 }

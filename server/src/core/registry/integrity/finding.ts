@@ -72,21 +72,6 @@ export async function* pages<Row>(read: (last: Row | undefined) => Promise<Row[]
   }
 }
 
-/** The results in the order of the items; so many at a time. */
-export async function inParallel<Item, Result>(
-  items: readonly Item[],
-  atOnce: number,
-  work: (item: Item) => Promise<Result>,
-): Promise<Result[]> {
-  const results: Result[] = []
-  const left = items.entries()
-  const worker = async () => {
-    for (const [index, item] of left) results[index] = await work(item)
-  }
-  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker))
-  return results
-}
-
 /** What the system says about one file, besides that its bytes are lost; everything else that fails is about more than that. */
 const refusals = new Set(['EACCES', 'EPERM', 'EISDIR', 'ENOTDIR', 'ELOOP'])
 
