@@ -43,10 +43,10 @@ export function collectGarbage(
       const tally = new Tally()
       let failed = true
       try {
-        for await (const gone of collector.collect({ ...limits, signal })) tally.add(gone)
         while (!signal.aborted && (await forgetOldFailures(db, clock))) {
           // In small transactions.
         }
+        for await (const gone of collector.collect({ ...limits, signal })) tally.add(gone)
         failed = false
       } finally {
         const seconds = (performance.now() - began) / 1000

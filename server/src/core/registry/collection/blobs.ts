@@ -13,7 +13,8 @@
  *   not collected. The last link may be removed meanwhile; then that transaction has written the blob's row, and the mount,
  *   which writes it too, is repeated by PostgreSQL and finds no link any more.
  * - *A client that was told "it is there".* Every such answer renews a link that has been unused for half the grace.
- * - *A delete fails.* The others of its group are waited for before the transaction ends: none goes on without the lock.
+ * - *A delete fails.* The others of its group are waited for before the transaction ends: none goes on without the lock. Then
+ *   the group is repeated without those that failed: one file that cannot be removed keeps nobody else's bytes.
  * - *The transaction fails after bytes have gone* (a delete, a conflict, a lost connection, a power cut). Then a row without
  *   links and without bytes is left. Nobody can read it; a push of the digest puts the bytes back before it links it; the
  *   next collection takes the row.
@@ -35,6 +36,7 @@ import {
   type Cutoffs,
   type Garbage,
   inOrder,
+  NotAllDone,
   type Parts,
   type PlanOptions,
   planned,
@@ -172,10 +174,27 @@ export function unlinkedBlobs({ db, store, signal }: Parts, cutoffs: Cutoffs): S
 
   async function* carryOut(work: readonly Garbage[]): AsyncGenerator<Garbage[]> {
     await db.makeDurable()
+    let failure: DeletesFailed | undefined
     for (const group of batches(work, together)) {
       if (signal.aborted) return
-      yield await remove(group)
+      const done = await removeWhatGoes(group)
+      failure ??= done.failure
+      yield done.gone
       await store.freed?.()
+    }
+    if (failure !== undefined) throw new NotAllDone(failure.cause)
+  }
+
+  /** Throws where none goes: then it is not about one file. */
+  async function removeWhatGoes(group: readonly Garbage[]): Promise<{ gone: Garbage[]; failure?: DeletesFailed }> {
+    try {
+      return { gone: await remove(group) }
+    } catch (error) {
+      if (!(error instanceof DeletesFailed)) throw error
+      const others = group.filter(({ name }) => !error.digests.has(name))
+      if (others.length === 0) throw error.cause
+      const { gone } = await removeWhatGoes(others)
+      return { gone, failure: error }
     }
   }
 
@@ -187,8 +206,11 @@ export function unlinkedBlobs({ db, store, signal }: Parts, cutoffs: Cutoffs): S
         const { rows } = await run(tables, removed(digests.length), { digests, before: cutoffs.unused })
         // Inside the transaction, on purpose; see above.
         const deletes = await Promise.allSettled(rows.map(({ digest }) => store.delete(storedDigest(digest))))
-        const failed = deletes.find((outcome) => outcome.status === 'rejected')
-        if (failed !== undefined) throw failed.reason
+        const failures = rows.flatMap(({ digest }, index) => {
+          const outcome = deletes[index]
+          return outcome?.status === 'rejected' ? [{ digest, reason: outcome.reason as unknown }] : []
+        })
+        if (failures.length > 0) throw new DeletesFailed(failures)
         const gone = new Set(rows.map(({ digest }) => digest))
         return group.filter(({ name }) => gone.has(name))
       },
@@ -197,6 +219,16 @@ export function unlinkedBlobs({ db, store, signal }: Parts, cutoffs: Cutoffs): S
   }
 
   return { plan: () => inOrder(plan(), ({ name }) => name), carryOut }
+}
+
+/** cause: that of the first. */
+class DeletesFailed extends Error {
+  readonly digests: ReadonlySet<string>
+
+  constructor(failures: readonly { readonly digest: string; readonly reason: unknown }[]) {
+    super('some bytes could not be removed', { cause: failures[0]?.reason })
+    this.digests = new Set(failures.map(({ digest }) => digest))
+  }
 }
 
 const removed = ofLength((length) =>

@@ -5,6 +5,7 @@ import { at, dayMs, hourMs, once, openTestCore, type TestCore } from '../../../.
 import { aBlob, anImage, anIndex, aReferrer } from '../../../../test/images.ts'
 import { MemoryObjects } from '../../../../test/memory-objects.ts'
 import { ObjectBlobStore } from '../../../backends/blobs/object-blob-store.ts'
+import { batches } from '../../../base/batches.ts'
 import { isFault } from '../../../base/fault.ts'
 import type { Garbage } from './collect.ts'
 
@@ -218,6 +219,41 @@ suite('garbage collection of blobs', () => {
     assert.equal((await rowsOf(core).blobs()).length, 2)
     assert.equal((await core.collect()).filter(({ reason }) => reason === 'unlinked blob').length, 2)
     for (const { digest } of blobs) assert.equal(await core.store.stat(digest), undefined)
+  })
+})
+
+suite('bytes that cannot be removed', () => {
+  test('stay, with their rows; all others go, and the reason is told at the end', async (t) => {
+    await using core = await openTestCore()
+    const then = '2020-01-01T00:00:00.000Z'
+    const rows = Array.from({ length: 4_100 }, (_, n) => {
+      const { digest } = aBlob(`blob ${n}`)
+      return { digest, size: 1, created_at: then, scrubbed_at: then, unlinked_since: then }
+    })
+    for (const some of batches(rows)) {
+      await core.db.write((tables) => tables.insertInto('blobs').values(some).execute())
+    }
+    const [first, other] = rows.map(({ digest }) => digest).sort()
+    t.mock.method(core.store, 'delete', async (digest: Digest) => {
+      if (digest === first || digest === other) throw new Error('it is a folder')
+      return true
+    })
+    await assert.rejects(core.collect(), /it is a folder/)
+    assert.deepEqual(
+      (await rowsOf(core).blobs()).map(({ digest }) => digest),
+      [first, other],
+    )
+  })
+
+  test('because the store is away › nothing more is tried', async (t) => {
+    await using core = await openTestCore()
+    await core.push('a', ...Array.from({ length: 120 }, (_, n) => aBlob(`blob ${n}`)))
+    core.clock.advance(dayMs)
+    const failing = t.mock.method(core.store, 'delete', async () => {
+      throw new Error('the store is away')
+    })
+    await assert.rejects(core.collect(), /the store is away/)
+    assert.equal(failing.mock.callCount(), 50)
   })
 })
 

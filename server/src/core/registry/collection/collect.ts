@@ -8,7 +8,7 @@ import type { Database } from '../../../backends/db/database.ts'
 import type { Clock } from '../../../base/clock.ts'
 import { unlinkedBlobs, unusedLinks } from './blobs.ts'
 import { leftReferrers, untaggedManifests } from './manifests.ts'
-import type { Cutoffs, Garbage, Parts, Step } from './step.ts'
+import { type Cutoffs, type Garbage, NotAllDone, type Parts, type Step } from './step.ts'
 import { abandonedUploads, lostUploads } from './uploads.ts'
 
 export type { Garbage, Reason } from './step.ts'
@@ -30,7 +30,7 @@ export interface CollectionOptions {
 export interface Collector {
   /**
    * What goes, or would go, a batch at a time; nothing goes further than the next batch is asked for. Safe beside another
-   * collection. Ends early, without an error, when the signal says so.
+   * collection. Ends early, without an error, when the signal says so. What some files fail with is thrown at the end.
    */
   collect(options: CollectionOptions): AsyncIterable<readonly Garbage[]>
 }
@@ -65,9 +65,16 @@ async function* tell<Work>(step: Step<Work>, signal: AbortSignal): AsyncGenerato
 }
 
 async function* carryOut<Work>(step: Step<Work>, signal: AbortSignal): AsyncGenerator<readonly Garbage[]> {
+  let failure: NotAllDone | undefined
   for await (const { work } of step.plan({ following: false })) {
     if (signal.aborted) return
     if (work.length === 0) continue
-    for await (const gone of step.carryOut(work)) if (gone.length > 0) yield gone
+    try {
+      for await (const gone of step.carryOut(work)) if (gone.length > 0) yield gone
+    } catch (error) {
+      if (!(error instanceof NotAllDone)) throw error
+      failure ??= error
+    }
   }
+  if (failure !== undefined) throw failure.cause
 }

@@ -41,11 +41,18 @@ export interface PlanOptions {
   readonly following: boolean
 }
 
+/** Some of the work could not be done, and all the rest was. cause: what it failed with. */
+export class NotAllDone extends Error {
+  constructor(cause: unknown) {
+    super('some garbage could not be removed', { cause })
+  }
+}
+
 /** One kind of garbage. */
 export interface Step<Work> {
   /** Changes nothing. In batches, each found when it is asked for, by ranges of indexes. */
   plan(options: PlanOptions): AsyncIterable<Batch<Work>>
-  /** Yields what has gone, as it goes; the rest was needed again, or somebody else was faster. Safe to repeat. */
+  /** Yields what has gone, as it goes; the rest was needed again, or somebody else was faster. Safe to repeat. Throws `NotAllDone` at the end. */
   carryOut(work: readonly Work[]): AsyncIterable<readonly Garbage[]>
 }
 
