@@ -8,7 +8,7 @@ import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import { connect as connectTls, type PeerCertificate } from 'node:tls'
-import { basic, fetchOnce, type Program, runBerth, startProgram, until } from './program.ts'
+import { basic, childrenOf, fetchOnce, type Program, runBerth, startProgram, until } from './program.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 const timeout = { timeout: 120_000 }
@@ -298,6 +298,17 @@ suite('one server', timeout, async () => {
         return workersAsked() === 2
       })
       assert.equal(await readCount(), before + asked)
+    })
+
+    await t.test('/metrics, while a worker stands still › 503 and when to ask again', async () => {
+      const [still = 0] = childrenOf(program.pid)
+      process.kill(still, 'SIGSTOP')
+      try {
+        const { status, headers } = await fetchOnce(`http://127.0.0.1:${port}/metrics`)
+        assert.deepEqual([status, headers['retry-after']], [503, '5'])
+      } finally {
+        process.kill(still, 'SIGCONT')
+      }
     })
   })
 

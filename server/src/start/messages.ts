@@ -12,3 +12,5 @@ export type ToWorker =
   | { readonly kind: 'serve'; readonly config: Config; readonly ticketKeys: string }
   | { readonly kind: 'drain' }
   | { readonly kind: 'metrics'; readonly id: number; readonly contentType: string; readonly text: string }
+  /** The workers' metrics could not be had. */
+  | { readonly kind: 'no-metrics'; readonly id: number }

@@ -1,5 +1,6 @@
 /** A serving process under `workers.ts`, which sends it the configuration and tells it when to end. */
 import { AggregatorRegistry } from 'prom-client'
+import { Fault } from '../base/fault.ts'
 import { createLog } from '../base/log.ts'
 import type { Config } from '../config/config.ts'
 import type { FromWorker, ToWorker } from './messages.ts'
@@ -7,18 +8,21 @@ import { serve } from './serve.ts'
 
 type MetricsText = { readonly contentType: string; readonly text: string }
 
-const metricsWanted = new Map<number, (metrics: MetricsText) => void>()
+const metricsWanted = new Map<number, PromiseWithResolvers<MetricsText>>()
 let lastId = 0
-let end = async (): Promise<void> => process.exit(0)
+/** With the exit code that is set by then. */
+let end = async (): Promise<void> => process.exit()
 
 const tell = (message: FromWorker) => process.send?.(message)
 
 process.on('message', (message: ToWorker) => {
   if (message.kind === 'serve') void begin(message.config, Buffer.from(message.ticketKeys, 'base64'))
   else if (message.kind === 'drain') void end()
-  else if (message.kind === 'metrics') {
-    metricsWanted.get(message.id)?.(message)
+  else {
+    const wanted = metricsWanted.get(message.id)
     metricsWanted.delete(message.id)
+    if (message.kind === 'metrics') wanted?.resolve(message)
+    else wanted?.reject(new Fault('unavailable', { retryAfterSeconds: 5, reason: 'a worker does not answer' }))
   }
 })
 // Ctrl+C reaches the whole process group; the first process says when it is time. Without it there is no reason to be.
@@ -46,11 +50,11 @@ async function begin(config: Config, ticketKeys: Buffer): Promise<void> {
   }
 }
 
-/** Asks the first process, which asks every worker, this one included. */
+/** Asks the first process, which asks every worker, this one included. Fault: `unavailable` when one does not answer. */
 function allMetrics(): Promise<MetricsText> {
-  return new Promise((resolve) => {
-    lastId += 1
-    metricsWanted.set(lastId, resolve)
-    tell({ kind: 'metrics-wanted', id: lastId })
-  })
+  const wanted = Promise.withResolvers<MetricsText>()
+  lastId += 1
+  metricsWanted.set(lastId, wanted)
+  tell({ kind: 'metrics-wanted', id: lastId })
+  return wanted.promise
 }

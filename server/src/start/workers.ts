@@ -57,7 +57,9 @@ async function serve(waiting: readonly Worker[], config: Config, log: FlushedLog
   let draining = false
   const ticketKeys = randomBytes(48).toString('base64')
 
-  function begin(worker: Worker): Promise<void> {
+  async function begin(worker: Worker): Promise<void> {
+    const { exitCode, signalCode } = worker.process
+    if (worker.isDead()) throw endedEarly(exitCode, signalCode)
     tell(worker, { kind: 'serve', config, ticketKeys })
     return new Promise((resolve, reject) => {
       worker.on('message', (message: FromWorker) => {
@@ -66,7 +68,7 @@ async function serve(waiting: readonly Worker[], config: Config, log: FlushedLog
         else if (message.kind === 'metrics-wanted') void sendMetrics(worker, message.id, log)
       })
       worker.once('exit', (code, signal) => {
-        reject(new StartError(`a worker ended before it listened (${signal ?? `exit code ${code}`})`))
+        reject(endedEarly(code, signal))
         if (draining) return
         if (code === brokenExitCode) {
           killAll()
@@ -111,6 +113,9 @@ async function serve(waiting: readonly Worker[], config: Config, log: FlushedLog
   }
 }
 
+const endedEarly = (code: number | null, signal: string | null) =>
+  new StartError(`a worker ended before it listened (${signal ?? `exit code ${code}`})`)
+
 async function sendMetrics(worker: Worker, id: number, log: Log): Promise<void> {
   try {
     const { AggregatorRegistry } = await import('prom-client')
@@ -119,7 +124,7 @@ async function sendMetrics(worker: Worker, id: number, log: Log): Promise<void> 
     tell(worker, { kind: 'metrics', id, contentType: aggregator.contentType, text })
   } catch (error) {
     log.warn({ err: error }, 'the metrics of the workers could not be put together')
-    tell(worker, { kind: 'metrics', id, contentType: 'text/plain', text: '' })
+    tell(worker, { kind: 'no-metrics', id })
   }
 }
 
