@@ -10,7 +10,7 @@ import type { Digest } from '@berth/oci'
 import type { Kysely } from 'kysely'
 import type { BlobStore } from '../../backends/blobs/blob-store.ts'
 import type { Database } from '../../backends/db/database.ts'
-import { type FixedQuery, run } from '../../backends/db/fixed-query.ts'
+import { run } from '../../backends/db/fixed-query.ts'
 import type { Tables } from '../../backends/db/tables/index.ts'
 import type { Clock } from '../../base/clock.ts'
 import { Fault, isFault } from '../../base/fault.ts'
@@ -118,25 +118,16 @@ export function createUploadClaims(
   const oldestRemembered = () => thisMinute(clock) - rememberedMinutes
   let forgottenBefore = oldestRemembered()
 
-  /** For what is asked after a timer: the snapshot of a `select` may be older. */
-  async function afresh<Parameters extends object, Row>(query: FixedQuery<Parameters, Row>, parameters: Parameters) {
-    return (await db.read((tables) => run(tables, query, parameters))).rows
-  }
-
-  /**
-   * The session's row, or the minute in which its name was given out for one that may begin now. again: a timer after it was
-   * looked at before.
-   */
-  async function find(place: Place, session: string, { again }: { again: boolean }) {
+  /** The session's row, or the minute in which its name was given out for one that may begin now. */
+  async function find(place: Place, session: string) {
     if (!isSessionName(session)) throw new Fault('blobUploadUnknown', { session })
-    const ask: typeof afresh = again ? afresh : (query, parameters) => db.select(query, parameters)
-    const [row] = await ask(ownSession, { session, ...place })
+    const [row] = await db.select(ownSession, { session, ...place })
     if (row !== undefined) return { row }
     const name = names.read(session, place)
     if (name === undefined) throw new Fault('blobUploadUnknown', { session })
     const { madeIn } = name
     // Not in the transaction that begins it: on PostgreSQL, every end of another one would be in its way.
-    const isOver = !name.mayBegin || (await ask(wasEnded, { session, madeIn })).length > 0
+    const isOver = !name.mayBegin || (await db.select(wasEnded, { session, madeIn })).length > 0
     if (isOver) throw new Fault('blobUploadInvalid', { session })
     return { madeIn }
   }
@@ -144,7 +135,7 @@ export function createUploadClaims(
   async function claim(place: Place, session: string, digest: Digest | undefined): Promise<ClaimedSession> {
     const writer = `${node}:${randomUUID()}`
     for (let waitedMs = 0; ; waitedMs += claimPollMs) {
-      const found = await find(place, session, { again: waitedMs > 0 })
+      const found = await find(place, session)
       const mine =
         found.row === undefined
           ? await begin(place, { session, writer, digest, madeIn: found.madeIn })
@@ -196,7 +187,7 @@ export function createUploadClaims(
     const isBegun = await recording.catch((error: unknown) => dropUnrecorded(storeSession, error))
     if (isBegun) return { id: session, store_session: storeSession, offset: 0, committing_digest: null, writer, madeIn }
     await store.abort(storeSession)
-    requireRegistry(await afresh(registryNamed, { registry: place.registry }), place)
+    requireRegistry(await db.select(registryNamed, { registry: place.registry }), place)
     return undefined
   }
 
@@ -302,7 +293,7 @@ export function createUploadClaims(
     },
 
     async offsetOf(place, session) {
-      const { row } = await find(place, session, { again: false })
+      const { row } = await find(place, session)
       return row?.offset ?? 0
     },
 
