@@ -46,19 +46,25 @@ const pollMs = 200
  * what an earlier run of the same move has left.
  */
 export async function takeHold(options: HoldOptions): Promise<Hold> {
-  const { row, isNew } = await claimSource(options, randomUUID())
+  const { row, before } = await claimSource(options, randomUUID())
   const hold = new Hold(options, row)
   try {
     await claimTarget(options, row)
     return hold
   } catch (error) {
     await hold.release()
-    if (isNew) await forget(options.source, row)
+    if (before?.id !== row.id) await putBack(options.source, row, before)
     throw error
   }
 }
 
-async function claimSource(options: HoldOptions, holder: string): Promise<{ row: Move; isNew: boolean }> {
+/** What is the source's row now, and what it was. */
+interface Claimed {
+  readonly row: Move
+  readonly before: Move | undefined
+}
+
+async function claimSource(options: HoldOptions, holder: string): Promise<Claimed> {
   const { source, clock, limits, signal } = options
   for (let seen: Move | undefined; ; await pause(Math.min(pollMs, limits.renewMs), undefined, { signal })) {
     const claimed = await source.write((tables) => claimSourceIn(tables, options, holder), { move: 'decides' })
@@ -75,7 +81,7 @@ async function claimSourceIn(
   tables: Kysely<Tables>,
   { from, to, clock, limits }: HoldOptions,
   holder: string,
-): Promise<{ row: Move; isNew: boolean } | { busy: Move }> {
+): Promise<Claimed | { busy: Move }> {
   const found = await moveIn(tables)
   if (found?.state === 'filling') throw new MigrationError(`${from.database} is being filled by another move itself`)
   if (found?.state === 'moved') throw new MigrationError(`everything has moved to ${found.database} already`)
@@ -95,7 +101,7 @@ async function claimSourceIn(
     begun_at: earlier?.begun_at ?? now,
   }
   await writeMove(tables, row)
-  return { row, isNew: earlier === undefined }
+  return { row, before: found }
 }
 
 async function claimTarget({ target, from, to }: HoldOptions, move: Move): Promise<void> {
@@ -124,10 +130,17 @@ const strangers: Readonly<Record<Move['state'], (name: string, found: Move) => s
   arrived: (name, { database }) => `${name} holds what another move brought from ${database}: name an empty one`,
 }
 
-async function forget(db: Database, { id }: Move): Promise<void> {
-  await db.write((tables) => tables.deleteFrom('moves').where('id', '=', id).where('holder', '=', '').execute(), {
-    move: 'ignores',
-  })
+/** As if the move had never begun: an earlier one that ended here can be undone as before. */
+async function putBack(db: Database, { id }: Move, before: Move | undefined): Promise<void> {
+  await db.write(
+    async (tables) => {
+      const found = await moveIn(tables)
+      if (found?.id !== id || found.holder !== '') return
+      if (before === undefined) await tables.deleteFrom('moves').execute()
+      else await writeMove(tables, before)
+    },
+    { move: 'ignores' },
+  )
 }
 
 export class Hold {

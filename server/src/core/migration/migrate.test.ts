@@ -444,6 +444,15 @@ suite('migrate, to a place that is taken', () => {
     assert.deepEqual([await target.blobs.owner(), await findMove(source.db)], ['another', undefined])
   })
 
+  test('from a server that has not come to the end of its first start › refused, and nothing is changed', async () => {
+    await using unfounded = await openFolderStore()
+    await assert.rejects(
+      move({ source: unfounded, from: unfounded.place }),
+      said(/has not come to the end of its first/),
+    )
+    assert.deepEqual([await findMove(unfounded.db), await findMove(target.db)], [undefined, undefined])
+  })
+
   test('by what another move has left › refused', async () => {
     await moveUpTo('rows')
     await using other = await openFolderStore()
@@ -610,6 +619,18 @@ suite('migrate --undo', () => {
     await assert.rejects(undo(), said(/has been changed since/))
     await collect(shared)
     assert.equal(await isThere(), false)
+  })
+
+  test('after a move further on was refused › as if that had not been tried', async () => {
+    await move()
+    await using third = await openFolderStore()
+    await fillStore(third)
+    const arrived = await findMove(target.db)
+    await using empty = await openFolderStore()
+    const further = { source: target, from: target.place, target: { ...empty, db: third.db } }
+    await assert.rejects(move(further, empty), said(/holds something already/))
+    assert.deepEqual([arrived?.state, await findMove(target.db)], ['arrived', arrived])
+    assert.equal(await undo(), true)
   })
 
   test('where nothing has moved › says so', async () => {

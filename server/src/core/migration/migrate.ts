@@ -96,6 +96,7 @@ async function completeEarlier({ source, target }: MigrationOptions): Promise<bo
 /** Blobs that another store has left would stay for ever; and the next start of a server on it would find another's word there. */
 async function checkStore({ source, target, to }: MigrationOptions): Promise<void> {
   const { state, tenant } = await ownershipOf(source.db, target.blobs)
+  if (tenant === '') throw new MigrationError('the server has not come to the end of its first start')
   if (state === 'foreign')
     throw new MigrationError(`${to.blobs} is the store of another database (${tenant}): name another`)
   const [here, there] = [await findMove(source.db), await findMove(target.db)]
