@@ -17,7 +17,7 @@ import { createSecret, type Keys, loadKeys } from '../base/secret-key.ts'
 import { placeOfBlobs } from '../config/blobs-place.ts'
 import type { Config, DbConfig } from '../config/config.ts'
 import { createSigningKeys } from '../core/access/signing-keys.ts'
-import { foundFirstTenant, isTenant, isUnused } from '../core/directory/founding.ts'
+import { type Founding, foundFirstTenant, isTenant, isUnused } from '../core/directory/founding.ts'
 import { createRegistries, type Registries } from '../core/directory/registries.ts'
 import { findMove } from '../core/migration/moves.ts'
 import { ownershipOf, takeStore } from '../core/registry/integrity/store-owner.ts'
@@ -181,12 +181,14 @@ async function prepareContentsOf(db: Database, config: Config, { bootstrapFile, 
   await releaseDeadClaims(db, nodeName(config.dataFolder))
   const signingKey = createSigningKeys(db, sealer, systemClock).getSigningKey()
   handledLater(signingKey)
-  const founded = await foundFirstTenant(db, registries, systemClock, async (founding) => {
+  const announced = (await naming(bootstrapFile, readBootstrap(bootstrapFile)))?.tenantId
+  const announce = async (founding: Founding) => {
     const bootstrap = bootstrapOf(founding, await addresses)
-    await requireNewStore(store, bootstrapFile, config)
+    await requireNewStore(store, announced, config)
     await writeBootstrap(bootstrapFile, bootstrap)
     await store.setOwner(founding.tenantId)
-  })
+  }
+  const founded = await foundFirstTenant(db, registries, systemClock, announce, announced)
   await dropForeignBootstrap(db, bootstrapFile, notices)
   const bootstrap = await refreshBootstrap(bootstrapFile, registries, await addresses)
   await signingKey
@@ -233,11 +235,11 @@ async function requireStore(db: Database, store: BlobStore, { db: named, blobs }
   if (state !== 'ours') await takeStore(db, store)
 }
 
-/** A start that died at the founding has left its word in the store, and the same in bootstrap.json. */
-async function requireNewStore(store: BlobStore, bootstrapFile: string, { blobs }: Config): Promise<void> {
+/** announced: the tenant of a start that died at the founding; the store may have its word. */
+async function requireNewStore(store: BlobStore, announced: string | undefined, { blobs }: Config): Promise<void> {
   const place = placeOfBlobs(blobs)
   const owner = await store.owner()
-  if (owner !== undefined && owner !== (await naming(bootstrapFile, readBootstrap(bootstrapFile)))?.tenantId) {
+  if (owner !== undefined && owner !== announced) {
     throw new StartError(
       `cannot start: ${place} is the store of another database (${owner}), and this one is new. ` +
         'If that one is no more, remove `owner` there',

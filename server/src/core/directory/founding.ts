@@ -23,7 +23,7 @@ const firstLocation = 'local'
 /**
  * Makes tenant, subscription, resource group, operator and registry, once: undefined when there is a tenant already.
  * announce: keeps the secrets that are shown only here; until it has resolved, nothing is founded, and a start that dies
- * before begins anew. Where several servers may start at once, only one of them may be in here.
+ * before begins anew. tenantId: what a start that died has announced. Where several servers may start at once, only one of them may be in here.
  * The registry accepts sparse manifests, as a place to try things; those made later do not, as in ACR.
  */
 export async function foundFirstTenant(
@@ -31,9 +31,10 @@ export async function foundFirstTenant(
   registries: Registries,
   clock: Clock,
   announce: (founding: Founding) => Promise<void>,
+  tenantId: string = randomUUID(),
 ): Promise<Founding | undefined> {
   if (await hasTenant(db)) return undefined
-  const [tenantId, subscriptionId, clientId] = [randomUUID(), randomUUID(), randomUUID()]
+  const [subscriptionId, clientId] = [randomUUID(), randomUUID()]
   const clientSecret = randomBytes(32).toString('base64url')
   const secretHash = await hashSecret(clientSecret)
   await registries.createRegistry(firstRegistry, {
