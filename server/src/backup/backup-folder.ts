@@ -25,8 +25,8 @@ const markerSchema = z.object({
 export type Marker = z.infer<typeof markerSchema>
 
 const markerFile = 'backup.json'
-/** What a file system of its own has at its top, and the lock of a first backup that came no further. */
-const nothing = new Set(['lost+found', 'berth.lock'])
+/** What a file system of its own has at its top, and what a first backup leaves that came no further than to the database. */
+const nothing = /^(?:lost\+found|berth\.lock(?:-journal)?|berth\.db\.new(?:-\w+)?)$/
 
 export interface BackupFolder extends Disposable {
   readonly path: string
@@ -95,7 +95,7 @@ function liesIn(folder: string, path: string): boolean {
 }
 
 async function takeFolder(path: string): Promise<FolderLock> {
-  const names = (await readdir(path)).filter((name) => !nothing.has(name))
+  const names = (await readdir(path)).filter((name) => !nothing.test(name))
   if (names.length > 0 && !names.includes(markerFile)) throw new BackupError(`${path} is neither empty nor a backup`)
   const lock = lockFolder(join(path, 'berth.lock'))
   if (lock === undefined) throw new BackupError(`another backup or a server is running on ${path}`)

@@ -1,11 +1,13 @@
 /** What goes on while a backup is made; what one is good for is told in cli/src/commands/backup.test.ts. */
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { type Digest, digestOf, hexOf } from '@berth/oci'
 import { type Core, createCore } from '../app.ts'
+import { openDatabase } from '../backends/open.ts'
+import { systemClock } from '../base/clock.ts'
 import type { Config } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
 import { keysOf, prepare } from '../start/prepare.ts'
@@ -70,6 +72,28 @@ describe('a backup', () => {
     assert.equal(report.counts.blobs, digests.length)
     assert.equal(report.counts.copied, digests.length)
     assert.ok(existsSync(fileOf(folder, (await added)!)))
+  })
+
+  test('of a server whose key is a link has the key', async () => {
+    const [key, elsewhere] = [join(config.dataFolder, 'secret.key'), join(home, 'elsewhere.key')]
+    renameSync(key, elsewhere)
+    symlinkSync(elsewhere, key)
+    const folder = join(home, 'with-a-link')
+    await backUp({ config, folder, verify: false, withSecrets: true })
+    const copy = join(folder, 'secret.key')
+    assert.deepEqual([lstatSync(copy).isFile(), readFileSync(copy)], [true, readFileSync(elsewhere)])
+  })
+
+  test('that comes to nothing can be tried again, into the same folder', async () => {
+    const unfounded = loadConfig({ flags: { ...flags, data: join(home, 'unfounded') }, env: {}, terminal: false })
+    mkdirSync(unfounded.dataFolder)
+    const db = await openDatabase(unfounded.db, systemClock)
+    await db.dispose()
+    const options = { folder: join(home, 'of-nothing'), verify: false, withSecrets: true }
+    for (const time of ['once', 'twice']) {
+      await assert.rejects(backUp({ ...options, config: unfounded }), /not come to the end of its first start/, time)
+    }
+    await backUp({ ...options, config })
   })
 
   /** As a collection does when the grace is over. */

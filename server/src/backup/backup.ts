@@ -56,16 +56,19 @@ export async function backUp(options: BackupOptions): Promise<BackupReport> {
   const reason = noDataFolder(config.dataFolder, config.db.file)
   if (reason !== undefined) throw new BackupError(reason)
   using target = await openBackupFolder(folder, config.dataFolder)
+  // Before there are blobs: it says whose backup it is.
+  let copy = await copyDatabase(config.db.file, target)
   await using stores = await openStores(config, target)
 
-  let copy = await copyAll(options, config.db.file, target, stores)
+  let { counts, troubles } = await copyBlobs(options, copy, stores)
   // What is missing may have been collected while this went on. Then a later database does not name it.
-  let { copied, copiedBytes } = copy.counts
-  for (let before = ''; namesOf(copy.troubles) !== before; ) {
-    before = namesOf(copy.troubles)
-    copy = await copyAll(options, config.db.file, target, stores)
-    copied += copy.counts.copied
-    copiedBytes += copy.counts.copiedBytes
+  let { copied, copiedBytes } = counts
+  for (let before = ''; namesOf(troubles) !== before; ) {
+    before = namesOf(troubles)
+    copy = await copyDatabase(config.db.file, target)
+    ;({ counts, troubles } = await copyBlobs(options, copy, stores))
+    copied += counts.copied
+    copiedBytes += counts.copiedBytes
   }
   await mirrorSmallFiles(config.dataFolder, folder, { database: databaseFile, withSecrets })
 
@@ -73,7 +76,7 @@ export async function backUp(options: BackupOptions): Promise<BackupReport> {
   const file = join(folder, databaseFile)
   await replaceSqlite(file, copy.file)
   const removed = await withDatabase(file, (db) => removeUnlinkedBlobs(db, stores.to))
-  const { counts, takenAt, tenantId, troubles } = copy
+  const { takenAt, tenantId } = copy
   await target.mark({ tenantId, takenAt, blobs: counts.blobs, bytes: counts.bytes, troubles: troubles.length })
   return { takenAt, counts: { ...counts, copied, copiedBytes }, troubles, removed, elsewhere: elsewhereOf(options) }
 }
@@ -103,26 +106,34 @@ async function openStores({ blobs }: Config, { path }: BackupFolder): Promise<St
   }
 }
 
-/** The database as of now, beside the one of the last copy, and every blob that it names. */
-async function copyAll(
-  { folder, verify, onProgress = () => undefined }: BackupOptions,
-  original: string,
-  target: BackupFolder,
-  { from, to }: Stores,
-) {
-  const file = join(folder, `${databaseFile}.new`)
+interface DatabaseCopy {
+  readonly file: string
+  /** The moment that it is of. */
+  readonly takenAt: string
+  readonly tenantId: string
+}
+
+/** Beside the one of the last copy. */
+async function copyDatabase(original: string, target: BackupFolder): Promise<DatabaseCopy> {
+  const file = join(target.path, `${databaseFile}.new`)
   const takenAt = timestamp(systemClock)
   await copySqlite(original, file).catch((error: unknown) => {
     throw error instanceof DamagedDatabase ? new BackupError(error.message, { cause: error }) : error
   })
-  return withDatabase(file, async (db) => {
-    const tenantId = await tenantOf(db, target)
+  const tenantId = await withDatabase(file, async (db) => {
     // Their bytes are not copied: a client that comes back to one begins it anew.
     await db.write((tables) => tables.deleteFrom('upload_sessions').execute())
-    const copied = await copyLinkedBlobs(db, from, to, { verify, onProgress })
-    return { ...copied, file, takenAt, tenantId }
+    return tenantOf(db, target)
   })
+  return { file, takenAt, tenantId }
 }
+
+/** Every blob that the copy of the database names. */
+const copyBlobs = (
+  { verify, onProgress = () => undefined }: BackupOptions,
+  { file }: DatabaseCopy,
+  { from, to }: Stores,
+) => withDatabase(file, (db) => copyLinkedBlobs(db, from, to, { verify, onProgress }))
 
 async function withDatabase<T>(file: string, work: (db: Database) => Promise<T>): Promise<T> {
   const db = await openDatabase({ kind: 'sqlite', file }, systemClock)

@@ -1,5 +1,5 @@
 /** What a data folder has besides database and blobs: keys, certificates, addresses. */
-import { copyFile, open, readdir, rename, rm } from 'node:fs/promises'
+import { copyFile, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ensureFolder } from '../base/ensure-folder.ts'
 import { syncFolder } from '../base/sync-folder.ts'
@@ -38,12 +38,20 @@ export async function mirrorSmallFiles(
   }
 }
 
+/** Also those that are links to files: the operator may keep a key elsewhere. */
 async function filesIn(folder: string): Promise<string[]> {
+  const names = (await unlessMissing(readdir(folder))) ?? []
+  const files = await Promise.all(
+    names.map(async (name) => ((await unlessMissing(stat(join(folder, name))))?.isFile() ? [name] : [])),
+  )
+  return files.flat()
+}
+
+async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
   try {
-    const entries = await readdir(folder, { withFileTypes: true })
-    return entries.filter((entry) => entry.isFile()).map(({ name }) => name)
+    return await work
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
   }
 }
