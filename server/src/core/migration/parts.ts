@@ -3,7 +3,7 @@ import type { BlobStore } from '../../backends/blobs/blob-store.ts'
 import type { Database } from '../../backends/db/database.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { Hold } from './hold.ts'
-import type { MovedTable, TableName } from './moved-tables.ts'
+import type { MovedTable } from './moved-tables.ts'
 import type { Reading } from './rows.ts'
 
 export interface Side {
@@ -43,5 +43,3 @@ export interface Counters {
   /** Manifests whose stored bytes are not what their digest says, the first of them. */
   readonly damagedManifests: Set<string>
 }
-
-export const namesOf = (tables: readonly ReadTable[]): readonly TableName[] => tables.map(({ name }) => name)

@@ -1,6 +1,6 @@
 /** The end of upload sessions that nobody will finish. */
 import type { DeleteQueryBuilder, DeleteResult, Kysely } from 'kysely'
-import type { BlobStore } from '../../backends/blobs/blob-store.ts'
+import type { BlobStore, StoredSession } from '../../backends/blobs/blob-store.ts'
 import type { Database } from '../../backends/db/database.ts'
 import type { Tables } from '../../backends/db/tables/index.ts'
 import type { Clock } from '../../base/clock.ts'
@@ -50,4 +50,15 @@ export async function dropUpload(
   )
   if (dropped) await store.abort(upload.store_session)
   return dropped
+}
+
+/** Of a store's sessions, those that no row tells of. At most as many as one query may name. */
+export async function withoutRow(db: Database, sessions: readonly StoredSession[]): Promise<StoredSession[]> {
+  if (sessions.length === 0) return []
+  const names = sessions.map(({ session }) => session)
+  const rows = await db.read((tables) =>
+    tables.selectFrom('upload_sessions').where('store_session', 'in', names).select('store_session').execute(),
+  )
+  const known = new Set(rows.map((row) => row.store_session))
+  return sessions.filter(({ session }) => !known.has(session))
 }

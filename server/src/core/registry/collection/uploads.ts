@@ -3,7 +3,7 @@ import type { ExpressionBuilder } from 'kysely'
 import type { StoredSession } from '../../../backends/blobs/blob-store.ts'
 import type { Tables } from '../../../backends/db/tables/index.ts'
 import { thenBreathe } from '../breath.ts'
-import { dropUpload, type UnfinishedUpload } from '../dropped-uploads.ts'
+import { dropUpload, type UnfinishedUpload, withoutRow } from '../dropped-uploads.ts'
 import { type Batch, type Cutoffs, type Garbage, type Parts, planned, type Step } from './step.ts'
 
 interface Abandoned {
@@ -75,18 +75,9 @@ export function lostUploads({ db, store, signal }: Parts, cutoffs: Cutoffs): Ste
     const old: StoredSession[] = []
     for await (const stored of store.listSessions()) {
       if (stored.updatedAt < limit) old.push(stored)
-      if (old.length >= planned) yield lost(await withoutRow(old.splice(0)))
+      if (old.length >= planned) yield lost(await withoutRow(db, old.splice(0)))
     }
-    if (old.length > 0) yield lost(await withoutRow(old))
-  }
-
-  async function withoutRow(sessions: readonly StoredSession[]): Promise<StoredSession[]> {
-    const names = sessions.map(({ session }) => session)
-    const rows = await db.read((tables) =>
-      tables.selectFrom('upload_sessions').where('store_session', 'in', names).select('store_session').execute(),
-    )
-    const known = new Set(rows.map((row) => row.store_session))
-    return sessions.filter(({ session }) => !known.has(session))
+    if (old.length > 0) yield lost(await withoutRow(db, old))
   }
 
   function lost(sessions: readonly StoredSession[]): Batch<Garbage> {

@@ -2,7 +2,7 @@
 import { type Digest, parseDigest } from '@berth/oci'
 import type { BlobStore, StoredSession } from '../../../backends/blobs/blob-store.ts'
 import { timestamp } from '../../../base/timestamp.ts'
-import { dropUpload } from '../dropped-uploads.ts'
+import { dropUpload, withoutRow } from '../dropped-uploads.ts'
 import { examineBlob } from './examine-blob.ts'
 import { type Check, type Parts, pages, type Repair, type Scanned, type Trouble } from './finding.ts'
 
@@ -126,24 +126,14 @@ export function storedUploads({ db, store, clock, uploadExpiryMs }: Parts): Chec
       looked += 1
       if (stored.updatedAt < limit) old.push(stored)
       if (old.length < together) continue
-      yield { looked, suspects: suspectsOf(store, await unknownOf(old), ({ session }) => session) }
+      yield { looked, suspects: suspectsOf(store, await withoutRow(db, old), ({ session }) => session) }
       ;[looked, old] = [0, []]
     }
-    yield { looked, suspects: suspectsOf(store, await unknownOf(old), ({ session }) => session) }
-  }
-
-  async function unknownOf(sessions: readonly StoredSession[]): Promise<StoredSession[]> {
-    if (sessions.length === 0) return []
-    const names = sessions.map(({ session }) => session)
-    const rows = await db.read((tables) =>
-      tables.selectFrom('upload_sessions').where('store_session', 'in', names).select('store_session').execute(),
-    )
-    const known = new Set(rows.map((row) => row.store_session))
-    return sessions.filter(({ session }) => !known.has(session))
+    yield { looked, suspects: suspectsOf(store, await withoutRow(db, old), ({ session }) => session) }
   }
 
   async function look({ session, storedNow }: SessionSuspect<StoredSession>): Promise<Trouble[]> {
-    if ((await unknownOf([session])).length === 0 || !(await storedNow()).has(session.session)) return []
+    if ((await withoutRow(db, [session])).length === 0 || !(await storedNow()).has(session.session)) return []
     return [
       {
         kind: 'orphaned upload',
