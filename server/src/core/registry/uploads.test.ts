@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { afterEach, beforeEach, describe, mock, test } from 'node:test'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Digest, digestOf } from '@berth/oci'
 import { openTestDatabase } from '../../../test/database.ts'
 import type { BlobStore } from '../../backends/blobs/blob-store.ts'
@@ -403,6 +404,26 @@ describe('upload sessions', () => {
       first.end()
     }
     await writing
+  })
+
+  test('a living writer keeps its claim, however slowly its bytes come', async (t) => {
+    const { session } = await registry.startUpload(place)
+    const sender = slow()
+    t.mock.timers.enable({ apis: ['setInterval'] })
+    const writing = registry.appendToUpload(place, session, { bytes: sender.bytes })
+    await sender.begun
+    for (let renewal = 0; renewal < 4; renewal++) {
+      clock.advance(10_000)
+      const before = (await sessionsLeft())[0]?.writer_until
+      t.mock.timers.tick(10_000)
+      while ((await sessionsLeft())[0]?.writer_until === before) await nextTurn()
+    }
+    const until = new Date(clock.now() + 30_000).toISOString()
+    assert.equal((await sessionsLeft())[0]?.writer_until, until)
+    sender.send('hello')
+    sender.end()
+    await writing
+    assert.equal((await registry.getUpload(place, session)).offset, 5)
   })
 
   test('a killed writer keeps its claim for thirty seconds, and no longer', async () => {

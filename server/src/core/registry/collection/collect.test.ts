@@ -222,6 +222,45 @@ suite('garbage collection of blobs', () => {
   })
 })
 
+suite('bytes that are also those of the place that everything has come from', () => {
+  const arrive = (core: TestCore) =>
+    core.db.write((tables) =>
+      tables
+        .insertInto('moves')
+        .values({
+          ...{ id: 'a move', state: 'arrived', holder: '', until: '', begun_at: '' },
+          ...{ database: 'there', blobs: 'here', shares_blobs: 1 },
+        })
+        .execute(),
+    )
+
+  const reasonsOf = (garbage: readonly Garbage[]) => garbage.map(({ reason }) => reason)
+
+  test('stay, and nobody is told that they would go', async () => {
+    await using core = await openTestCore()
+    await core.push('a', aBlob('shared'))
+    await arrive(core)
+    core.clock.advance(dayMs)
+    assert.deepEqual(reasonsOf(await core.collect({ dryRun: true })), ['unused link'])
+    assert.deepEqual(reasonsOf(await core.collect()), ['unused link'])
+    assert.deepEqual(await core.collect({ dryRun: true }), [])
+  })
+
+  test('stay also where everything arrives while a collection is at work', async (t) => {
+    await using core = await openTestCore()
+    const blob = aBlob('shared')
+    await core.push('a', blob)
+    core.clock.advance(dayMs)
+    const makeDurable = core.db.makeDurable.bind(core.db)
+    t.mock.method(core.db, 'makeDurable', async () => {
+      await arrive(core)
+      await makeDurable()
+    })
+    assert.deepEqual(reasonsOf(await core.collect()), ['unused link'])
+    assert.notEqual(await core.store.stat(blob.digest), undefined)
+  })
+})
+
 suite('bytes that cannot be removed', () => {
   test('stay, with their rows; all others go, and the reason is told at the end', async (t) => {
     await using core = await openTestCore()
