@@ -621,6 +621,18 @@ suite('migrate --undo', () => {
     assert.equal(await isThere(), false)
   })
 
+  test('and then another place › the first one is not opened any more, whoever asks for it', async () => {
+    await move()
+    await undo()
+    await using other = await openFolderStore()
+    await push(source, 'since then', 'since-then')
+    await move({}, other)
+    await assert.rejects(move(), said(/everything has moved to .* and .* already/))
+    await assert.rejects(move({}, { ...other, place: { ...other.place, blobs: 'elsewhere' } }), said(/has moved to/))
+    await assert.rejects(push(target, 'late', 'late'), refused(/until everything has come/))
+    await other.registry.getManifest(at('team/app'), { tag: 'since-then' })
+  })
+
   test('after a move further on was refused › as if that had not been tried', async () => {
     await move()
     await using third = await openFolderStore()

@@ -84,11 +84,13 @@ export async function migrate(options: MigrationOptions): Promise<Moved | undefi
 }
 
 /** Whether the source had moved before, also where the end was cut short. */
-async function completeEarlier({ source, target }: MigrationOptions): Promise<boolean> {
+async function completeEarlier({ source, target, to }: MigrationOptions): Promise<boolean> {
   const move = await findMove(source.db)
   if (move?.state !== 'moved') return false
   const arrival = await findMove(target.db)
-  if (arrival?.id !== move.id) throw new MigrationError(`everything has moved to ${move.database} already`)
+  // A place that was moved to before, and undone, knows the move as well.
+  if (arrival?.id !== move.id || move.database !== to.database || move.blobs !== to.blobs)
+    throw new MigrationError(`everything has moved to ${move.database} and ${move.blobs} already`)
   if (arrival.state === 'filling') await arrive(target.db, move.id)
   return true
 }
