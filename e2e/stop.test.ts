@@ -127,6 +127,20 @@ for (const workers of ['1', '2']) {
   })
 }
 
+test('SIGTERM, and a worker that hangs › it is killed in the end, and told of', options, async () => {
+  await using data = await temporaryFolder('data')
+  await using program = await startProgram({
+    dataFolder: data.folder,
+    flags: ['--workers', '2', '--drain-seconds', '0'],
+  })
+  const workers = childrenOf(program.pid)
+  process.kill(workers[0] ?? 0, 'SIGSTOP')
+  program.signal('SIGTERM')
+  assert.equal(await program.exited, 0)
+  assert.ok(!workers.some(isRunning))
+  assert.match(program.stdout, /"msg":"a process does not come to its end, and is killed"/)
+})
+
 test('SIGINT to the whole group, as Ctrl+C sends it › running uploads finish too', options, async () => {
   await using data = await temporaryFolder('data')
   await using program = await startProgram({ dataFolder: data.folder, flags: ['--workers', '2'] })

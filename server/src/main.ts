@@ -1,4 +1,5 @@
 /** Reads nothing but the configuration it is given: starts, says so, waits for a signal, ends in order. */
+import { setTimeout as pause } from 'node:timers/promises'
 import { createLog, type FlushedLog } from './base/log.ts'
 import type { Config } from './config/config.ts'
 import { greetingOf } from './start/greeting.ts'
@@ -32,14 +33,37 @@ export async function startServer(given: Config): Promise<void> {
     serving.kill()
     process.exit(130)
   })
-  await serving.drain()
+  await endOf(serving, config, log)
   lock.release()
   log.info({}, 'ended')
   log.flush()
 }
 
+interface Serving {
+  drain(): Promise<void>
+  kill(): void
+}
+
+/** After the drain time; a process that hangs then, in a disk that does not answer, say, would never end. */
+const orderlyEndMs = 10_000
+const killedMs = 1_000
+
+/** Whatever it takes: nothing that was acknowledged is lost with a process that is killed. */
+async function endOf(serving: Serving, { drainSeconds }: Config, log: FlushedLog): Promise<void> {
+  const draining = serving.drain()
+  if (await endsWithin(draining, drainSeconds * 1000 + orderlyEndMs)) return
+  log.error({}, 'a process does not come to its end, and is killed')
+  serving.kill()
+  if (await endsWithin(draining, killedMs)) return
+  log.flush()
+  process.kill(process.pid, 'SIGKILL') // an exit would wait for its threads
+}
+
+const endsWithin = (work: Promise<void>, ms: number): Promise<boolean> =>
+  Promise.race([work.then(() => true), pause(ms, false, { ref: false })])
+
 interface Serve {
-  begin(config: Config, log: FlushedLog): Promise<{ drain(): Promise<void>; kill(): void }>
+  begin(config: Config, log: FlushedLog): Promise<Serving>
   dismiss(): void
 }
 
