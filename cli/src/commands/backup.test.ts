@@ -285,6 +285,16 @@ suite('berth backup', () => {
     ])
   })
 
+  test('says that the key is not where it should be', async (t) => {
+    const key = join(data, 'secret.key')
+    rmSync(key)
+    const said = await backUp(t)
+    assert.deepEqual(
+      [said.code, said.stderr],
+      [0, `berth: the secret key should be ${key}, and is not there; without it, secrets are lost\n`],
+    )
+  })
+
   test('a server on PostgreSQL is told where to read on', async (t) => {
     const said = await backUp(t, '--database', 'postgres://berth@localhost/berth')
     assert.equal(said.code, 1)

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { afterEach, beforeEach, suite, type TestContext, test } from 'node:test'
-import { digestOf } from '@berth/oci'
+import { digestOf, hexOf } from '@berth/oci'
 import { type Core, createCore } from '@berth/server/app.ts'
 import type { Config } from '@berth/server/config/config.ts'
 import { keysOf } from '@berth/server/start/prepare.ts'
@@ -57,6 +57,21 @@ suite('berth gc', () => {
     const { code, stdout, stderr } = await gc(t)
     assert.deepEqual([code, stdout], [1, ''])
     assert.match(stderr, /^berth: .*secret\.key cannot be read \(ENOENT\): [^\n]+\n$/)
+  })
+
+  test('where a file cannot be removed › all else goes and is told, then why that one stays; exit code 1', async (t) => {
+    await pushBlob()
+    const hex = hexOf(digest)
+    const file = join(data, 'blobs', 'sha256', hex.slice(0, 2), hex)
+    rmSync(file)
+    mkdirSync(file)
+    const { code, stdout, stderr } = await gc(t, '--grace', '0s')
+    assert.equal(code, 1)
+    assert.match(stdout, /^unused link +1 /m)
+    assert.match(stderr, /^berth: some bytes could not be removed, and stay: EISDIR: [^\n]+\n$/)
+    assert.ok(stderr.includes(file))
+    rmSync(file, { recursive: true })
+    assert.equal((await gc(t, '--grace', '0s')).code, 0)
   })
 
   test('tells by reason what goes, why, and how many bytes; a dry run the same, and it stays', async (t) => {

@@ -43,14 +43,21 @@ export const gc: CommandDeclaration = {
     const config = configOfData(given)
     const limits = limitsOf(given, config.collection)
     const tally = new Tally()
-    await withCore(config, async ({ collector }) => {
-      for await (const garbage of collector.collect({ ...limits, dryRun })) {
-        tally.add(garbage)
-        if (verbose) for (const one of garbage) console.log(json ? JSON.stringify(one) : lineOf(one))
+    const failure = await withCore(config, async ({ collector }) => {
+      try {
+        for await (const garbage of collector.collect({ ...limits, dryRun })) {
+          tally.add(garbage)
+          if (verbose) for (const one of garbage) console.log(json ? JSON.stringify(one) : lineOf(one))
+        }
+        return undefined
+      } catch (error) {
+        if (error instanceof Error && 'syscall' in error) return error
+        throw error
       }
     })
     if (json) console.log(JSON.stringify({ dryRun, ...tally.total(), reasons: tally.list() }))
     else console.log(tally.total().entries > 0 ? sumsOf(tally, limits, dryRun) : nothing(dryRun))
+    if (failure !== undefined) throw new CommandError(`some bytes could not be removed, and stay: ${failure.message}`)
     return 0
   },
 }

@@ -31,7 +31,7 @@ suite('berth usage', () => {
   after(() => rmSync(data, { recursive: true }))
   const usage = (t: TestContext, ...flags: string[]) => run(t, ['usage', '--data', data, ...flags])
 
-  test('a table of registries and their repositories; what these share counts once in the registry', async (t) => {
+  test('a table of registries and their repositories; blobs that these share count once in the registry', async (t) => {
     const { code, stdout, stderr } = await usage(t)
     assert.deepEqual([code, stderr], [0, ''])
     assert.deepEqual(stdout.split('\n'), [

@@ -8,7 +8,7 @@ import { formatBytes, formatTable } from '../table.ts'
 export const usage: CommandDeclaration = {
   name: 'usage',
   summary:
-    'Tell how much registries and their repositories hold; what repositories share counts once in their registry.',
+    'Tell how much registries and their repositories hold; blobs that repositories share count once in their registry.',
   options: [
     { flags: '--json', description: 'one JSON object a line: each repository, then its registry' },
     ...settingOptions(['data', 'database', 'secret-key', 'config']),

@@ -7,6 +7,7 @@
  *
  * The copy is whole at every moment: blobs are added, then the database takes its place, then what it does not name goes.
  */
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { BlobStore } from '../backends/blobs/blob-store.ts'
 import type { Database } from '../backends/db/database.ts'
@@ -156,8 +157,12 @@ async function tenantOf(db: Database, { path, marker, mark }: BackupFolder): Pro
 function elsewhereOf({ config, withSecrets }: BackupOptions): string[] {
   const { dataFolder, secretKey, blobs } = config
   const isApart = secretKey !== usualSecretKey(dataFolder) || !withSecrets
+  const isThere = statSync(secretKey, { throwIfNoEntry: false })?.isFile() === true
   return [
-    ...(isApart ? [`the secret key is ${secretKey}, which is not copied; without it, secrets are lost`] : []),
+    ...(isThere ? [] : [`the secret key should be ${secretKey}, and is not there; without it, secrets are lost`]),
+    ...(isThere && isApart
+      ? [`the secret key is ${secretKey}, which is not copied; without it, secrets are lost`]
+      : []),
     ...(blobs.kind === 'filesystem' ? [] : ['the blobs are in an object store, and are not copied']),
   ]
 }
