@@ -23,7 +23,8 @@ const firstLocation = 'local'
 /**
  * Makes tenant, subscription, resource group, operator and registry, once: undefined when there is a tenant already.
  * announce: keeps the secrets that are shown only here; until it has resolved, nothing is founded, and a start that dies
- * before begins anew. tenantId: what a start that died has announced. Where several servers may start at once, only one of them may be in here.
+ * before begins anew. tenantId: what a start that died has announced. Where several servers may start at once, only one of
+ * them may be in here.
  * The registry accepts sparse manifests, as a place to try things; those made later do not, as in ACR.
  */
 export async function foundFirstTenant(

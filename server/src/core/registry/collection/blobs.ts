@@ -182,7 +182,7 @@ export function unlinkedBlobs({ db, store, signal }: Parts, cutoffs: Cutoffs): S
       yield done.gone
       await store.freed?.()
     }
-    if (failure !== undefined) throw new NotAllDone(failure.cause)
+    if (failure !== undefined) throw failure
   }
 
   /** Throws where none goes: then it is not about one file. */
@@ -222,11 +222,11 @@ export function unlinkedBlobs({ db, store, signal }: Parts, cutoffs: Cutoffs): S
 }
 
 /** cause: that of the first. */
-class DeletesFailed extends Error {
+class DeletesFailed extends NotAllDone {
   readonly digests: ReadonlySet<string>
 
   constructor(failures: readonly { readonly digest: string; readonly reason: unknown }[]) {
-    super('some bytes could not be removed', { cause: failures[0]?.reason })
+    super(failures[0]?.reason)
     this.digests = new Set(failures.map(({ digest }) => digest))
   }
 }

@@ -52,7 +52,10 @@ export class NotAllDone extends Error {
 export interface Step<Work> {
   /** Changes nothing. In batches, each found when it is asked for, by ranges of indexes. */
   plan(options: PlanOptions): AsyncIterable<Batch<Work>>
-  /** Yields what has gone, as it goes; the rest was needed again, or somebody else was faster. Safe to repeat. Throws `NotAllDone` at the end. */
+  /**
+   * Yields what has gone, as it goes; the rest was needed again, or somebody else was faster. Safe to repeat.
+   * Throws `NotAllDone` at the end where some of it failed.
+   */
   carryOut(work: readonly Work[]): AsyncIterable<readonly Garbage[]>
 }
 
